@@ -1,0 +1,60 @@
+//! Every limit of an invocation, with its default and its bounds. The numbers
+//! are AWS's (AWS: "Lambda quotas", "Quotas on Lambda@Edge") unless the comment
+//! says otherwise; `docs/limits.md` names the test of each.
+
+use std::time::Duration;
+
+/// Memory of a function, mebibytes.
+pub const MEMORY_MB_MIN: u32 = 128;
+pub const MEMORY_MB_MAX: u32 = 10_240;
+pub const MEMORY_MB_DEFAULT: u32 = 128;
+
+/// Timeout of a function. 30 s is the Lambda@Edge bound for every trigger.
+pub const TIMEOUT_MIN: Duration = Duration::from_secs(1);
+pub const TIMEOUT_MAX: Duration = Duration::from_secs(900);
+pub const TIMEOUT_MAX_EDGE: Duration = Duration::from_secs(30);
+pub const TIMEOUT_DEFAULT: Duration = Duration::from_secs(3);
+
+/// The init phase, after which a template is killed (AWS: "Lambda execution environment lifecycle").
+pub const INIT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Ours: how long after its deadline an environment may take to end politely
+/// (JavaScript stack to the log) before it is killed.
+pub const KILL_GRACE: Duration = Duration::from_millis(25);
+
+/// A synchronous result, bytes.
+pub const RESULT_BYTES_MAX: usize = 6 * 1024 * 1024;
+
+/// Ours: log text of one invocation, bytes; the rest is dropped with a notice.
+pub const LOG_BYTES_MAX: usize = 1024 * 1024;
+
+/// Package, zipped and unpacked, bytes; and ours: files in it.
+pub const PACKAGE_ZIP_BYTES_MAX: u64 = 50 * 1024 * 1024;
+pub const PACKAGE_BYTES_MAX: u64 = 250 * 1024 * 1024;
+pub const PACKAGE_FILES_MAX: usize = 100_000;
+
+/// All variables of a function together, bytes of keys and values.
+pub const VARIABLES_BYTES_MAX: usize = 4 * 1024;
+
+/// Execution environments of one function; and ours: invocations that may wait for one.
+pub const ENVIRONMENTS_MAX_DEFAULT: usize = 1_000;
+pub const QUEUE_MAX_DEFAULT: usize = 1_000;
+
+/// Generated response, headers and body (AWS: "Quotas on Lambda@Edge").
+pub const GENERATED_BYTES_MAX_VIEWER: usize = 40 * 1024;
+pub const GENERATED_BYTES_MAX_ORIGIN: usize = 1024 * 1024;
+
+/// Request body shown to a function with `include_body`, raw bytes.
+pub const BODY_BYTES_MAX_VIEWER: usize = 40 * 1024;
+pub const BODY_BYTES_MAX_ORIGIN: usize = 1024 * 1024;
+
+/// Replacement body in base64, characters: 53.2 KB and 1.33 MB, four thirds of the above.
+pub const BODY_BASE64_MAX_VIEWER: usize = 54_616;
+pub const BODY_BASE64_MAX_ORIGIN: usize = 1_398_104;
+
+/// `uri` and `querystring` a function sets, characters together.
+pub const URI_QUERY_MAX: usize = 8_191;
+
+/// Ours: a frame on an environment's socket, bytes. Larger than an event with a 1 MB body and
+/// a result of `RESULT_BYTES_MAX`.
+pub const FRAME_BYTES_MAX: usize = 16 * 1024 * 1024;

@@ -1,0 +1,64 @@
+//! What a runtime needs to know to load one function version. Written by
+//! `functions`, read by a runtime's template.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// Everything a template loads one function version from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    pub function_name: String,
+    /// `$LATEST` or a number, as in `context.functionVersion`.
+    pub version: String,
+    pub invoked_function_arn: String,
+    pub runtime: Runtime,
+    /// Handler string, for example `index.handler` (AWS: "Define Lambda function handler in Node.js").
+    pub handler: String,
+    /// Absolute path of the unpacked package: the only code the environment may read.
+    pub code_dir: PathBuf,
+    /// Absolute path of the template's private directory. An environment gets
+    /// `<tmp_root>/<environment id>` as its /tmp.
+    pub tmp_root: PathBuf,
+    /// The function's own variables; the runtime adds the reserved `AWS_*` ones.
+    pub variables: BTreeMap<String, String>,
+    /// Mebibytes, 128 to 10,240.
+    pub memory_mb: u32,
+    pub timeout_ms: u64,
+    pub log_group_name: String,
+    pub log_stream_name: String,
+    /// Bytes of log text one invocation may write before the rest is dropped with a notice.
+    pub log_bytes_max: usize,
+    /// Bytes of the largest result the environment may send.
+    pub result_bytes_max: usize,
+}
+
+/// The managed runtimes, by their AWS identifiers (AWS: "Lambda runtimes").
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Runtime {
+    #[serde(rename = "nodejs22.x")]
+    Nodejs22,
+    #[serde(rename = "nodejs24.x")]
+    Nodejs24,
+}
+
+impl Runtime {
+    /// Every runtime this build can start.
+    pub const ALL: [Runtime; 2] = [Runtime::Nodejs22, Runtime::Nodejs24];
+
+    /// The AWS identifier, for example `nodejs22.x`.
+    #[must_use]
+    pub fn id(self) -> &'static str {
+        match self {
+            Runtime::Nodejs22 => "nodejs22.x",
+            Runtime::Nodejs24 => "nodejs24.x",
+        }
+    }
+
+    /// The runtime with this AWS identifier, or `None`.
+    #[must_use]
+    pub fn from_id(id: &str) -> Option<Runtime> {
+        Runtime::ALL.into_iter().find(|runtime| runtime.id() == id)
+    }
+}

@@ -1,0 +1,57 @@
+//! How an invocation can end: a closed list, decided at the fault and mapped to
+//! a status in exactly one place (`proxy/src/error.rs`).
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+/// The error a runtime reports, in Lambda's own shape.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorPayload {
+    #[serde(rename = "errorType")]
+    pub error_type: String,
+    #[serde(rename = "errorMessage")]
+    pub error_message: String,
+    #[serde(default)]
+    pub trace: Vec<String>,
+}
+
+/// How one invocation ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The handler's result, JSON bytes (`null` when it returned nothing).
+    Result(Bytes),
+    /// The handler threw, rejected, or called back with an error.
+    Threw(ErrorPayload),
+    /// The init phase failed: import error, missing handler, init timeout.
+    InitFailed(ErrorPayload),
+    /// The wall-clock limit, milliseconds.
+    TimedOut { timeout_ms: u64 },
+    /// The memory limit, mebibytes, and what was seen.
+    ExceededMemory { memory_mb: u32, used_mb: u32 },
+    /// The process ended by itself: `process.exit`, a signal, an abort.
+    Crashed { reason: String },
+    /// The result was larger than the limit.
+    ResultTooLarge { bytes: usize, limit: usize },
+    /// No environment was free and none may be made.
+    Throttled { reason: String },
+    /// The caller went away before the handler was done.
+    Canceled,
+}
+
+impl Outcome {
+    /// The name that logs, metrics and the access log use.
+    #[must_use]
+    pub fn label(&self) -> &'static str {
+        match self {
+            Outcome::Result(_) => "ok",
+            Outcome::Threw(_) => "threw",
+            Outcome::InitFailed(_) => "init-failed",
+            Outcome::TimedOut { .. } => "timed-out",
+            Outcome::ExceededMemory { .. } => "exceeded-memory",
+            Outcome::Crashed { .. } => "crashed",
+            Outcome::ResultTooLarge { .. } => "result-too-large",
+            Outcome::Throttled { .. } => "throttled",
+            Outcome::Canceled => "canceled",
+        }
+    }
+}
