@@ -1,0 +1,168 @@
+//! An execution environment seen from the PoP: its socket, its process, its
+//! memory, its place in the pool. Dropping one ends the process and removes its
+//! private directory.
+
+use crate::parent::Child;
+use crate::pool::Place;
+use crate::watch::{Memory, over_memory};
+use bytes::{Bytes, BytesMut};
+use environment::limits::INIT_TIMEOUT;
+use environment::{ErrorPayload, Exit, Frame, FrameDecoder};
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+use tokio::io::AsyncReadExt;
+use tokio::net::UnixStream;
+
+/// One environment.
+#[derive(Debug)]
+pub(crate) struct Environment {
+    pub(crate) stream: UnixStream,
+    pub(crate) decoder: FrameDecoder,
+    /// Bytes still to be written.
+    pub(crate) out: BytesMut,
+    pub(crate) child: Child,
+    pub(crate) memory: Memory,
+    /// Log lines written while it was idle.
+    pub(crate) idle_lines: Vec<Bytes>,
+    tmp: PathBuf,
+    #[expect(dead_code, reason = "held for as long as the environment lives")]
+    place: Place<Environment>,
+}
+
+impl Environment {
+    /// Takes over a forked environment; `tmp` is its private directory.
+    pub(crate) fn new(
+        stream: UnixStream,
+        child: Child,
+        shared_bytes: u64,
+        tmp: PathBuf,
+        place: Place<Environment>,
+    ) -> Environment {
+        let memory = Memory::of(child.pid, shared_bytes);
+        let (decoder, out, idle_lines) = (FrameDecoder::default(), BytesMut::new(), Vec::new());
+        Environment { stream, decoder, out, child, memory, idle_lines, tmp, place }
+    }
+
+    /// Whether an idle environment is still there and can run the next invocation. Lines it wrote
+    /// meanwhile are kept for that one's log, as in Lambda. Costs no system call unless the socket
+    /// has news.
+    pub(crate) fn is_usable(&mut self) -> bool {
+        for _ in 0..IDLE_READS_MAX {
+            if !self.keep_idle_lines() {
+                return false;
+            }
+            match self.stream.try_read_buf(self.decoder.buffer()) {
+                Ok(0) => return false,
+                Ok(_) => {}
+                Err(error) => return error.kind() == io::ErrorKind::WouldBlock,
+            }
+        }
+        // It floods its socket while nobody asked it anything.
+        false
+    }
+
+    /// Whether everything that was read is log lines: an idle environment says nothing else but its end.
+    fn keep_idle_lines(&mut self) -> bool {
+        loop {
+            match self.decoder.next_frame() {
+                Ok(Some(Frame::Log(line))) => self.idle_lines.push(line),
+                Ok(None) => return true,
+                Ok(Some(_)) | Err(_) => return false,
+            }
+        }
+    }
+
+    /// Makes room for a read and drops what an unusually large event left behind.
+    pub(crate) fn make_room(&mut self) {
+        let buffer = self.decoder.buffer();
+        if buffer.capacity() - buffer.len() < READ_BYTES / 4 {
+            buffer.reserve(READ_BYTES);
+        }
+        if self.out.is_empty() && self.out.capacity() > OUT_BYTES_KEPT {
+            self.out = BytesMut::new();
+        }
+    }
+
+    /// Waits until an environment that loads the code itself is ready. Lines it writes go to `log`.
+    pub(crate) async fn ready(&mut self, memory_mb: u32, log: &mut BytesMut) -> Result<(), ErrorPayload> {
+        let over = over_memory(self.child.pid, self.memory.shared_bytes(), memory_mb);
+        tokio::select! {
+            ready = tokio::time::timeout(INIT_TIMEOUT, self.ready_frame(log)) => {
+                ready.unwrap_or_else(|_| Err(init_timeout()))
+            }
+            used_mb = over => Err(init_out_of_memory(memory_mb, used_mb)),
+        }
+    }
+
+    async fn ready_frame(&mut self, log: &mut BytesMut) -> Result<(), ErrorPayload> {
+        loop {
+            match self.decoder.next_frame() {
+                Ok(Some(Frame::Ready { .. })) => return Ok(()),
+                Ok(Some(Frame::InitFailed(error))) => return Err(error),
+                Ok(Some(Frame::Log(line))) => crate::log::put_line(log, &line),
+                Ok(Some(other)) => tracing::debug!(?other, "unexpected frame before ready"),
+                Ok(None) => {
+                    self.make_room();
+                    match self.stream.read_buf(self.decoder.buffer()).await {
+                        Ok(length) if length > 0 => {}
+                        _ => return Err(init_exit(self.child.exit().await)),
+                    }
+                }
+                Err(error) => return Err(exit_error(&error.to_string())),
+            }
+        }
+    }
+}
+
+impl Drop for Environment {
+    fn drop(&mut self) {
+        self.child.kill();
+        let tmp = std::mem::take(&mut self.tmp);
+        let remove = move || match std::fs::remove_dir_all(&tmp) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                tracing::debug!(%error, path = %tmp.display(), "private directory stays");
+            }
+            _ => {}
+        };
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn_blocking(remove)),
+            Err(_) => remove(),
+        }
+    }
+}
+
+/// The init phase took too long.
+pub(crate) fn init_timeout() -> ErrorPayload {
+    ErrorPayload {
+        error_type: "Sandbox.Timedout".into(),
+        error_message: format!("init phase timed out after {:.2} seconds", INIT_TIMEOUT.as_secs_f64()),
+        trace: Vec::new(),
+    }
+}
+
+/// The init phase needed too much memory.
+pub(crate) fn init_out_of_memory(memory_mb: u32, used_mb: u32) -> ErrorPayload {
+    ErrorPayload {
+        error_type: "Runtime.OutOfMemory".into(),
+        error_message: format!("memory limit of {memory_mb} MB exceeded in the init phase, {used_mb} MB used"),
+        trace: Vec::new(),
+    }
+}
+
+/// The process ended in its init phase.
+pub(crate) fn init_exit(exit: Option<Exit>) -> ErrorPayload {
+    let how = exit.map_or_else(|| "connection closed".to_owned(), |exit| exit.to_string());
+    exit_error(&format!("Runtime exited with error: {how}"))
+}
+
+fn exit_error(message: &str) -> ErrorPayload {
+    ErrorPayload { error_type: "Runtime.ExitError".into(), error_message: message.to_owned(), trace: Vec::new() }
+}
+
+/// How long an environment may stay idle.
+pub(crate) const IDLE_MAX: Duration = Duration::from_secs(300);
+
+const READ_BYTES: usize = 16 * 1024;
+const OUT_BYTES_KEPT: usize = 64 * 1024;
+const IDLE_READS_MAX: usize = 64;

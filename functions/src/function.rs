@@ -1,0 +1,286 @@
+//! One prepared function: its template, its pool, and how an invocation gets an
+//! environment. `functions` makes it, `running` uses it.
+
+use crate::config::FunctionConfig;
+use crate::connection::Environment;
+use crate::functions::Shared;
+use crate::invocation::Invocation;
+use crate::log::{self, Log, Report, Start};
+use crate::package::PackageDigest;
+use crate::parent::ForkError;
+use crate::pool::{Place, Pool, PoolLimits, Refused, Taken};
+use crate::running::{Running, put_failure};
+use crate::template::{self, BuildError, Kind, REBUILD_PAUSE, Template};
+use bytes::{Bytes, BytesMut};
+use environment::limits::QUEUE_MAX_DEFAULT;
+use environment::{ControlRequest, ErrorPayload, Manifest, Outcome};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::pin::Pin;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+use tokio::sync::Mutex;
+use uuid::Uuid;
+
+/// One function, ready to be invoked. Dropping the last one retires its template and environments
+/// once they are idle.
+#[derive(Debug)]
+pub struct Function {
+    pub(crate) core: Arc<Core>,
+}
+
+impl Function {
+    /// What this function was prepared from.
+    #[must_use]
+    pub fn config(&self) -> &FunctionConfig {
+        &self.core.config
+    }
+
+    /// Runs the handler once, after waiting for an environment if need be. When this future is
+    /// dropped, an invocation that has begun runs to its end all the same.
+    pub async fn invoke(&self, event: Bytes) -> Invocation {
+        let id = Uuid::new_v4();
+        let asked = Instant::now();
+        let (environment, start) = match self.core.environment().await {
+            Ok(found) => found,
+            Err(outcome) => return self.core.not_run(id, outcome, asked.elapsed()),
+        };
+        match Running::new(Arc::clone(&self.core), environment, start, id, event) {
+            Ok(running) => running.run().await,
+            Err(error) => {
+                let error_type = "RequestEntityTooLarge".to_owned();
+                let error = ErrorPayload { error_type, error_message: error.to_string(), trace: Vec::new() };
+                self.core.not_run(id, Outcome::Threw(error), asked.elapsed())
+            }
+        }
+    }
+}
+
+/// What running invocations share with the [`Function`], and outlives it for them.
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(crate) config: FunctionConfig,
+    pub(crate) name: Arc<str>,
+    pub(crate) digest: PackageDigest,
+    pub(crate) pool: Arc<Pool<Environment>>,
+    manifest: Manifest,
+    shared: Arc<Shared>,
+    template: Mutex<TemplateState>,
+}
+
+#[derive(Debug, Default)]
+struct TemplateState {
+    template: Option<Arc<Template>>,
+    /// When the last build ended badly, and how.
+    failed: Option<(Instant, BuildError)>,
+}
+
+impl Core {
+    pub(crate) fn new(shared: &Arc<Shared>, config: FunctionConfig, digest: PackageDigest, manifest: Manifest) -> Core {
+        let limits = PoolLimits {
+            environments_max: config.environments_max,
+            queue_max: QUEUE_MAX_DEFAULT,
+            wait_max: config.timeout,
+        };
+        let pool = Pool::new(&shared.capacity, limits);
+        let name = Arc::from(config.name.as_str());
+        let template = Mutex::default();
+        Core { config, name, digest, pool, manifest, shared: Arc::clone(shared), template }
+    }
+
+    pub(crate) fn log(&self) -> &Log {
+        &self.shared.log
+    }
+
+    /// Ends the template and idle environments; whoever asks from now on is refused.
+    pub(crate) async fn close(&self) {
+        self.pool.close();
+        self.template.lock().await.template = None;
+    }
+
+    async fn environment(self: &Arc<Self>) -> Result<(Environment, Start), Outcome> {
+        loop {
+            match self.pool.take().await.map_err(throttled)? {
+                Taken::Idle(mut environment) => {
+                    if environment.is_usable() {
+                        return Ok((environment, Start::Warm));
+                    }
+                }
+                Taken::Place(place) => return self.create(place).await.map_err(not_created),
+            }
+        }
+    }
+
+    /// Makes an environment. A template that went away meanwhile is built again.
+    async fn create(self: &Arc<Self>, place: Place<Environment>) -> Result<(Environment, Start), BuildError> {
+        let began = Instant::now();
+        let mut built_now = false;
+        for _ in 0..FORK_ATTEMPTS {
+            let (template, built) = self.template().await?;
+            built_now |= built;
+            let forked = match &template.kind {
+                Kind::Shared { parent, .. } => self.fork(parent, None).await,
+                Kind::Unshared => match self.shared.zygote.running().await {
+                    Some(zygote) => self.fork(&zygote.parent, Some(self.manifest.clone())).await,
+                    None => Err(ForkError::Gone),
+                },
+            };
+            let (id, stream, child) = match forked {
+                Ok(forked) => forked,
+                Err(ForkError::Gone | ForkError::Send(_)) => continue,
+                Err(error) => return Err(BuildError::Fork(error.to_string())),
+            };
+            let tmp = self.manifest.tmp_root.join(id.to_string());
+            let mut environment = Environment::new(stream, child, template.shared_bytes, tmp, place);
+            if matches!(template.kind, Kind::Unshared) {
+                self.wait_until_ready(&mut environment, began).await?;
+                built_now = true;
+            }
+            let took = began.elapsed();
+            return Ok((environment, if built_now { Start::Init(took) } else { Start::Restore(took) }));
+        }
+        Err(BuildError::Fork(format!("no process to fork from stayed up in {FORK_ATTEMPTS} attempts")))
+    }
+
+    async fn fork(
+        &self,
+        parent: &crate::parent::Parent,
+        manifest: Option<Manifest>,
+    ) -> Result<(u64, tokio::net::UnixStream, crate::parent::Child), ForkError> {
+        let id = self.shared.next_id();
+        let (ours, theirs) = UnixStream::pair()?;
+        ours.set_nonblocking(true)?;
+        let stream = tokio::net::UnixStream::from_std(ours)?;
+        let request = ControlRequest::Environment { id, manifest };
+        let child = parent.fork(id, &request, theirs.as_fd()).await?;
+        Ok((id, stream, child))
+    }
+
+    async fn wait_until_ready(&self, environment: &mut Environment, began: Instant) -> Result<(), BuildError> {
+        let mut lines = BytesMut::new();
+        let ready = environment.ready(self.config.memory_mb, &mut lines).await;
+        if let Err(error) = &ready {
+            log::put_init_report(&mut lines, began.elapsed(), &error.error_type);
+        }
+        self.log().write(&self.name, lines.freeze());
+        ready.map_err(BuildError::Init)
+    }
+
+    /// The template, and whether it was built for this call. One build at a time: whoever waited for
+    /// a build that failed gets its error.
+    pub(crate) async fn template(self: &Arc<Self>) -> Result<(Arc<Template>, bool), BuildError> {
+        let asked = Instant::now();
+        let mut state = self.template.lock().await;
+        if let Some(template) = state.template.as_ref().filter(|template| template.is_open()) {
+            return Ok((Arc::clone(template), false));
+        }
+        state.template = None;
+        if let Some((ended, error)) = &state.failed
+            && *ended > asked
+        {
+            return Err(error.clone());
+        }
+        match self.build().await {
+            Ok(template) => {
+                let template = Arc::new(template);
+                state.template = Some(Arc::clone(&template));
+                self.rebuild_when_gone(&template);
+                Ok((template, true))
+            }
+            Err(error) => {
+                state.failed = Some((Instant::now(), error.clone()));
+                Err(error)
+            }
+        }
+    }
+
+    async fn build(&self) -> Result<Template, BuildError> {
+        if self.shared.is_stopping() {
+            return Err(BuildError::Fork("the functions are being stopped".into()));
+        }
+        let zygote = self.shared.zygote.running().await;
+        let zygote = zygote.ok_or_else(|| BuildError::Fork("the zygote is not running".into()))?;
+        let began = Instant::now();
+        let mut lines = BytesMut::new();
+        let built = template::build(&zygote, self.shared.next_id(), &self.manifest, &mut lines).await;
+        if let Err(BuildError::Init(error)) = &built {
+            // An error of the module was logged by the runtime, with its trace.
+            if error.trace.is_empty() {
+                log::put_line(&mut lines, format!("{}: {}", error.error_type, error.error_message).as_bytes());
+            }
+            log::put_init_report(&mut lines, began.elapsed(), &error.error_type);
+        }
+        self.log().write(&self.name, lines.freeze());
+        built
+    }
+
+    fn rebuild_when_gone(self: &Arc<Self>, template: &Arc<Template>) {
+        if let Kind::Shared { parent, .. } = &template.kind {
+            tokio::spawn(rebuild(Arc::downgrade(self), parent.closing(), template.built));
+        }
+    }
+
+    /// An invocation that never reached an environment.
+    fn not_run(&self, id: Uuid, outcome: Outcome, waited: Duration) -> Invocation {
+        if let Outcome::Throttled { reason } = &outcome {
+            tracing::warn!(function = %self.name, reason, "throttled");
+        } else {
+            let mut lines = BytesMut::new();
+            log::put_start(&mut lines, id, &self.config.version);
+            let failure = put_failure(&mut lines, id, &outcome);
+            let memory_mb = self.config.memory_mb;
+            let start = Start::Init(waited);
+            let report = Report { id, duration: Duration::ZERO, memory_mb, memory_used_mb: 0, start, failure };
+            log::put_end(&mut lines, &report);
+            self.log().write(&self.name, lines.freeze());
+        }
+        Invocation { id, outcome, duration: Duration::ZERO, init: Some(waited), memory_used_mb: 0 }
+    }
+}
+
+impl Drop for Core {
+    fn drop(&mut self) {
+        self.pool.close();
+        let tmp_root = std::mem::take(&mut self.manifest.tmp_root);
+        let remove = move || std::fs::remove_dir_all(tmp_root);
+        // It may be gone with its parent already; at shutdown it goes with that.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            drop(runtime.spawn_blocking(remove));
+        }
+    }
+}
+
+/// Builds the template again as soon as its process is gone. Boxed, because building spawns this.
+fn rebuild(
+    core: Weak<Core>,
+    mut closing: tokio::sync::watch::Receiver<bool>,
+    built: Instant,
+) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    Box::pin(async move {
+        // An error means that the template was dropped on purpose.
+        if closing.wait_for(|closed| *closed).await.is_err() {
+            return;
+        }
+        if built.elapsed() < REBUILD_PAUSE {
+            tokio::time::sleep(REBUILD_PAUSE).await;
+        }
+        let Some(core) = core.upgrade().filter(|core| !core.shared.is_stopping()) else { return };
+        tracing::error!(function = %core.name, "template ended, building another");
+        if let Err(error) = core.template().await {
+            tracing::error!(function = %core.name, ?error, "template cannot be built");
+        }
+    })
+}
+
+fn throttled(refused: Refused) -> Outcome {
+    Outcome::Throttled { reason: refused.to_string() }
+}
+
+fn not_created(error: BuildError) -> Outcome {
+    match error {
+        BuildError::Init(error) => Outcome::InitFailed(error),
+        BuildError::Fork(reason) => Outcome::Crashed { reason: format!("environment cannot be made: {reason}") },
+    }
+}
+
+const FORK_ATTEMPTS: usize = 3;

@@ -1,0 +1,236 @@
+//! All functions of a PoP: one zygote, one log writer, one bound on the number
+//! of environments, one place for packages. Called by `cli` at start and stop,
+//! and whenever a deployment is prepared.
+
+use crate::config::FunctionConfig;
+use crate::connection::{Environment, IDLE_MAX};
+use crate::function::{Core, Function};
+use crate::log::Log;
+use crate::package::{self, PackageDigest, PackageError};
+use crate::pool::Capacity;
+use crate::zygote::{Zygote, ZygoteError};
+use environment::Manifest;
+use environment::limits::{LOG_BYTES_MAX, RESULT_BYTES_MAX};
+use parking_lot::Mutex;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+use uuid::Uuid;
+
+/// How the functions of a PoP are run.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The `selvedge-js` program.
+    pub runtime_binary: PathBuf,
+    /// Packages, private directories of environments, and logs go below it.
+    pub data_dir: PathBuf,
+    /// Execution environments of all functions at one time.
+    pub environments_max: usize,
+    pub log: LogSink,
+}
+
+/// Where the functions' log lines go. Files are `<data_dir>/logs/<function>.log`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogSink {
+    Files,
+    FilesAndTerminal,
+}
+
+/// Why no function can run.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("cannot prepare {}: {source}", path.display())]
+    DataDir { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Zygote(#[from] ZygoteError),
+}
+
+/// Why one function cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum PrepareError {
+    #[error("function {function}: {source}")]
+    Package { function: String, source: PackageError },
+    #[error("function {0:?}: a name has 1 to {NAME_MAX} letters, digits, hyphens and underscores")]
+    Name(String),
+    #[error("function {function}: cannot prepare {}: {source}", path.display())]
+    Directory { function: String, path: PathBuf, source: io::Error },
+}
+
+/// The functions of a PoP and the processes they run in.
+#[derive(Debug)]
+pub struct Functions {
+    shared: Arc<Shared>,
+    packages: PathBuf,
+    tmp: TempDir,
+    prepared: Mutex<Vec<Weak<Core>>>,
+    sweeper: JoinHandle<()>,
+}
+
+/// What every function uses.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) zygote: Zygote,
+    pub(crate) log: Log,
+    pub(crate) capacity: Arc<Capacity<Environment>>,
+    ids: AtomicU64,
+    stopping: AtomicBool,
+}
+
+impl Shared {
+    /// A new id for a template or environment.
+    pub(crate) fn next_id(&self) -> u64 {
+        self.ids.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+}
+
+impl Functions {
+    /// Starts the zygote and waits until it is ready.
+    ///
+    /// # Errors
+    /// The data directory cannot be written, or the zygote does not start.
+    pub async fn start(options: Options) -> Result<Arc<Functions>, StartError> {
+        let failed = |path: &Path, source| StartError::DataDir { path: path.to_path_buf(), source };
+        let data_dir = &options.data_dir;
+        fs::create_dir_all(data_dir).map_err(|source| failed(data_dir, source))?;
+        let data_dir = fs::canonicalize(data_dir).map_err(|source| failed(data_dir, source))?;
+        let tmp = private_directory(&data_dir.join("tmp")).map_err(|source| failed(&data_dir.join("tmp"), source))?;
+        let logs = data_dir.join("logs");
+        let log = Log::start(logs.clone(), options.log).map_err(|source| failed(&logs, source))?;
+        let zygote = Zygote::start(&options.runtime_binary).await?;
+        let capacity = Capacity::new(options.environments_max);
+        let sweeper = tokio::spawn(sweep(Arc::downgrade(&capacity)));
+        let (ids, stopping) = (AtomicU64::new(1), AtomicBool::new(false));
+        let shared = Arc::new(Shared { zygote, log, capacity, ids, stopping });
+        let packages = data_dir.join("packages");
+        Ok(Arc::new(Functions { shared, packages, tmp, prepared: Mutex::default(), sweeper }))
+    }
+
+    /// Unpacks the function and initialises its template. A function that is already prepared with the
+    /// same configuration and code is shared. An init phase that fails is logged and tried again by
+    /// the next invocation.
+    ///
+    /// # Errors
+    /// The name or the package is not usable.
+    pub async fn prepare(self: &Arc<Self>, config: &FunctionConfig) -> Result<Arc<Function>, PrepareError> {
+        if !is_name(&config.name) {
+            return Err(PrepareError::Name(config.name.clone()));
+        }
+        let (packages, for_install) = (self.packages.clone(), config.clone());
+        let installed = tokio::task::spawn_blocking(move || package::install(&for_install, &packages)).await;
+        let installed = installed.expect("installing a package does not panic and is not aborted");
+        let package_error = |source| PrepareError::Package { function: config.name.clone(), source };
+        let (code_dir, digest) = installed.map_err(package_error)?;
+        if let Some(core) = self.find(config, &digest) {
+            return Ok(Arc::new(Function { core }));
+        }
+        let tmp_root = self.tmp.path().join(format!("{}-{}", config.name, self.shared.next_id()));
+        fs::create_dir(&tmp_root).map_err(|source| PrepareError::Directory {
+            function: config.name.clone(),
+            path: tmp_root.clone(),
+            source,
+        })?;
+        let manifest = manifest(config, code_dir, tmp_root);
+        let core = Arc::new(Core::new(&self.shared, config.clone(), digest, manifest));
+        self.prepared.lock().push(Arc::downgrade(&core));
+        if let Err(error) = core.template().await {
+            tracing::error!(function = config.name, ?error, "init phase failed");
+        }
+        Ok(Arc::new(Function { core }))
+    }
+
+    /// Ends idle environments, templates and the zygote. Invocations that run are given until their
+    /// end; whoever asks from now on is throttled. Returns once the logs are written.
+    pub async fn stop(&self) {
+        self.shared.stopping.store(true, Ordering::Relaxed);
+        self.sweeper.abort();
+        for core in self.living() {
+            core.close().await;
+        }
+        self.shared.zygote.stop();
+        let log = self.shared.log.clone();
+        let _ = tokio::task::spawn_blocking(move || log.flush()).await;
+    }
+
+    fn living(&self) -> Vec<Arc<Core>> {
+        let mut prepared = self.prepared.lock();
+        prepared.retain(|core| core.strong_count() > 0);
+        prepared.iter().filter_map(Weak::upgrade).collect()
+    }
+
+    fn find(&self, config: &FunctionConfig, digest: &PackageDigest) -> Option<Arc<Core>> {
+        self.living().into_iter().find(|core| core.config == *config && core.digest == *digest)
+    }
+}
+
+impl Drop for Functions {
+    fn drop(&mut self) {
+        self.sweeper.abort();
+    }
+}
+
+/// A directory of this process's own. Those of processes that are gone are removed.
+fn private_directory(all: &Path) -> io::Result<TempDir> {
+    fs::create_dir_all(all)?;
+    for found in fs::read_dir(all)? {
+        let found = found?;
+        let name = found.file_name();
+        let owner = name.to_str().and_then(|name| name.split('.').next());
+        if owner.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
+            let _ = fs::remove_dir_all(found.path());
+        }
+    }
+    use std::os::unix::fs::PermissionsExt;
+    let directory = tempfile::Builder::new().prefix(&format!("{}.", std::process::id())).tempdir_in(all)?;
+    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755))?;
+    Ok(directory)
+}
+
+async fn sweep(capacity: Weak<Capacity<Environment>>) {
+    loop {
+        tokio::time::sleep(SWEEP_EVERY).await;
+        let Some(capacity) = capacity.upgrade() else { return };
+        if let Some(before) = Instant::now().checked_sub(IDLE_MAX) {
+            capacity.expire(before);
+        }
+    }
+}
+
+fn manifest(config: &FunctionConfig, code_dir: PathBuf, tmp_root: PathBuf) -> Manifest {
+    let (name, version) = (&config.name, &config.version);
+    let today = time::OffsetDateTime::now_utc().date();
+    let (year, month, day) = (today.year(), u8::from(today.month()), today.day());
+    Manifest {
+        function_name: name.clone(),
+        version: version.clone(),
+        invoked_function_arn: format!("arn:aws:lambda:us-east-1:000000000000:function:{name}:{version}"),
+        runtime: config.runtime,
+        handler: config.handler.clone(),
+        code_dir,
+        tmp_root,
+        variables: config.variables.clone(),
+        memory_mb: config.memory_mb,
+        timeout_ms: u64::try_from(config.timeout.as_millis()).unwrap_or(u64::MAX),
+        log_group_name: format!("/aws/lambda/us-east-1.{name}"),
+        log_stream_name: format!("{year:04}/{month:02}/{day:02}/[{version}]{}", Uuid::new_v4().simple()),
+        log_bytes_max: LOG_BYTES_MAX,
+        result_bytes_max: RESULT_BYTES_MAX,
+    }
+}
+
+/// The name is also a file name.
+fn is_name(name: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    (1..=NAME_MAX).contains(&name.len()) && name.bytes().all(allowed)
+}
+
+const NAME_MAX: usize = 64;
+const SWEEP_EVERY: Duration = Duration::from_secs(15);

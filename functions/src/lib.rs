@@ -1,0 +1,27 @@
+//! What a function is and how it runs: package, template, pool of execution
+//! environments, limits and log. `deployment` describes functions with
+//! [`FunctionConfig`]; `proxy` invokes them. No HTTP and no JavaScript here:
+//! events and results are JSON bytes that this crate never parses.
+
+mod config;
+mod connection;
+mod control;
+mod function;
+mod functions;
+mod invocation;
+mod log;
+mod package;
+mod parent;
+mod pool;
+mod running;
+mod sys;
+mod template;
+mod watch;
+mod zygote;
+
+pub use config::{FunctionConfig, PackageSource};
+pub use function::Function;
+pub use functions::{Functions, LogSink, Options, PrepareError, StartError};
+pub use invocation::Invocation;
+pub use package::{PackageDigest, PackageError, check_package};
+pub use zygote::ZygoteError;

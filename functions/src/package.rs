@@ -1,0 +1,93 @@
+//! A function's package: a directory or a zip archive, checked against the
+//! limits and copied to a content-addressed directory before it runs. Nothing
+//! here trusts the archive: names, links, sizes and counts are checked before
+//! and while it is unpacked.
+
+mod archive;
+mod directory;
+mod handler;
+mod install;
+mod listing;
+
+use crate::config::{FunctionConfig, PackageSource};
+use environment::limits::{PACKAGE_BYTES_MAX, PACKAGE_FILES_MAX, PACKAGE_ZIP_BYTES_MAX};
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+pub(crate) use install::install;
+
+/// SHA-256 of a package's content, lower-case hex.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct PackageDigest(pub String);
+
+impl fmt::Display for PackageDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Why a package cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum PackageError {
+    #[error("cannot read {}: {source}", path.display())]
+    Read { path: PathBuf, source: io::Error },
+    #[error("cannot write {}: {source}", path.display())]
+    Write { path: PathBuf, source: io::Error },
+    #[error("{} is not a directory", .0.display())]
+    NotDirectory(PathBuf),
+    #[error("{} cannot be unzipped: {reason}", path.display())]
+    Archive { path: PathBuf, reason: String },
+    #[error("archive has {bytes} bytes, over the limit of {PACKAGE_ZIP_BYTES_MAX}")]
+    ArchiveTooLarge { bytes: u64 },
+    #[error("package has more than {PACKAGE_BYTES_MAX} bytes unpacked")]
+    TooLarge,
+    #[error("package has more than {PACKAGE_FILES_MAX} files and directories")]
+    TooManyFiles,
+    #[error("package entry {0:?}: the name leads out of the package or is not usable")]
+    Name(String),
+    #[error("package entry {0:?} is there twice")]
+    Duplicate(String),
+    #[error("package entry {0:?}: the link leads out of the package")]
+    Link(String),
+    #[error("package entry {0:?} is not a file, directory or link")]
+    Special(String),
+    #[error("handler {handler:?} {reason}")]
+    Handler { handler: String, reason: String },
+}
+
+impl PackageError {
+    fn read(path: &Path) -> impl FnOnce(io::Error) -> PackageError {
+        let path = path.to_path_buf();
+        move |source| PackageError::Read { path, source }
+    }
+
+    fn write(path: &Path) -> impl FnOnce(io::Error) -> PackageError {
+        let path = path.to_path_buf();
+        move |source| PackageError::Write { path, source }
+    }
+}
+
+/// Checks that the package is there, within the limits, safe to unpack, and has the handler's
+/// module. Returns the digest of its content. Reads files; blocks.
+///
+/// # Errors
+/// The first rule the package breaks.
+pub fn check_package(config: &FunctionConfig) -> Result<PackageDigest, PackageError> {
+    let (listing, digest) = match &config.package {
+        PackageSource::Directory(path) => {
+            let listing = directory::list(path)?;
+            let digest = directory::digest(path, &listing)?;
+            (listing, digest)
+        }
+        PackageSource::Zip(path) => {
+            let mut opened = archive::Opened::open(path)?;
+            (opened.list()?, opened.digest()?)
+        }
+    };
+    handler::check(&config.handler, &listing)?;
+    Ok(digest)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,116 @@
+//! A package that is a directory.
+
+use super::listing::{Entry, Listing, relative_name};
+use super::{PackageDigest, PackageError};
+use sha2::{Digest, Sha256};
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+/// Everything in `root`. Links must stay inside it.
+pub(super) fn list(root: &Path) -> Result<Listing, PackageError> {
+    let metadata = fs::metadata(root).map_err(PackageError::read(root))?;
+    if !metadata.is_dir() {
+        return Err(PackageError::NotDirectory(root.to_path_buf()));
+    }
+    let real_root = fs::canonicalize(root).map_err(PackageError::read(root))?;
+    let mut listing = Listing::default();
+    let mut pending = vec![String::new()];
+    while let Some(below) = pending.pop() {
+        let path = root.join(&below);
+        for found in fs::read_dir(&path).map_err(PackageError::read(&path))? {
+            let found = found.map_err(PackageError::read(&path))?;
+            let file_name = found.file_name();
+            let shown = file_name.to_string_lossy().into_owned();
+            let name = file_name.to_str().and_then(relative_name).ok_or(PackageError::Name(shown))?;
+            let name = if below.is_empty() { name } else { format!("{below}/{name}") };
+            let entry = entry(&root.join(&name), &name, &real_root)?;
+            if entry == Entry::Directory {
+                pending.push(name.clone());
+            }
+            listing.add(name, entry)?;
+        }
+    }
+    Ok(listing)
+}
+
+fn entry(path: &Path, name: &str, real_root: &Path) -> Result<Entry, PackageError> {
+    let metadata = fs::symlink_metadata(path).map_err(PackageError::read(path))?;
+    let kind = metadata.file_type();
+    if kind.is_dir() {
+        return Ok(Entry::Directory);
+    }
+    if kind.is_file() {
+        return Ok(Entry::File { executable: metadata.permissions().mode() & 0o111 != 0, bytes: metadata.len() });
+    }
+    if !kind.is_symlink() {
+        return Err(PackageError::Special(name.to_owned()));
+    }
+    // The text is checked by the listing; where it really leads, here.
+    if fs::canonicalize(path).is_ok_and(|real| !real.starts_with(real_root)) {
+        return Err(PackageError::Link(name.to_owned()));
+    }
+    let target = fs::read_link(path).map_err(PackageError::read(path))?;
+    let target = target.to_str().ok_or_else(|| PackageError::Link(name.to_owned()))?.to_owned();
+    Ok(Entry::Link { target })
+}
+
+/// SHA-256 over every entry's path, kind and content, in order of the paths.
+pub(super) fn digest(root: &Path, listing: &Listing) -> Result<PackageDigest, PackageError> {
+    let mut hash = Sha256::new();
+    hash.update(b"directory\0");
+    for (name, entry) in &listing.entries {
+        hash.update((name.len() as u64).to_le_bytes());
+        hash.update(name);
+        match entry {
+            Entry::Directory => hash.update(b"d"),
+            Entry::Link { target } => {
+                hash.update(b"l");
+                hash.update((target.len() as u64).to_le_bytes());
+                hash.update(target);
+            }
+            Entry::File { executable, .. } => {
+                hash.update(if *executable { b"x" } else { b"f" });
+                let path = root.join(name);
+                hash.update(file_digest(&path)?);
+            }
+        }
+    }
+    Ok(PackageDigest(hex(&hash.finalize())))
+}
+
+/// Copies the listed entries from `root` to the empty directory `to`.
+pub(super) fn copy(root: &Path, listing: &Listing, to: &Path) -> Result<(), PackageError> {
+    for (name, entry) in &listing.entries {
+        let (from, to) = (root.join(name), to.join(name));
+        match entry {
+            Entry::Directory => fs::create_dir(&to).map_err(PackageError::write(&to))?,
+            Entry::Link { target } => std::os::unix::fs::symlink(target, &to).map_err(PackageError::write(&to))?,
+            Entry::File { executable, .. } => {
+                fs::copy(&from, &to).map_err(PackageError::read(&from))?;
+                set_mode(&to, *executable)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Readable by everyone, as Lambda wants packages to be; executable when the source was.
+pub(super) fn set_mode(path: &Path, executable: bool) -> Result<(), PackageError> {
+    let mode = if executable { 0o755 } else { 0o644 };
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(PackageError::write(path))
+}
+
+pub(super) fn file_digest(path: &Path) -> Result<[u8; 32], PackageError> {
+    let mut hash = Sha256::new();
+    let mut file = File::open(path).map_err(PackageError::read(path))?;
+    io::copy(&mut file, &mut hash).map_err(PackageError::read(path))?;
+    Ok(hash.finalize().into())
+}
+
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(|digit| char::from(DIGITS[usize::from(digit)])).collect()
+}
+
+const DIGITS: &[u8; 16] = b"0123456789abcdef";

@@ -1,0 +1,191 @@
+//! Packages good and bad.
+
+use super::*;
+use environment::Runtime;
+use std::fs::{self, File};
+use std::io::Write;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::time::Duration;
+use tempfile::TempDir;
+use zip::ZipWriter;
+use zip::write::SimpleFileOptions;
+
+fn function(package: PackageSource) -> FunctionConfig {
+    FunctionConfig {
+        name: "f".into(),
+        version: "1".into(),
+        package,
+        handler: "index.handler".into(),
+        runtime: Runtime::Nodejs22,
+        memory_mb: 128,
+        timeout: Duration::from_secs(3),
+        variables: std::collections::BTreeMap::new(),
+        environments_max: 10,
+    }
+}
+
+fn directory(files: &[(&str, &str)]) -> TempDir {
+    let root = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        let path = root.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    root
+}
+
+enum Zipped<'a> {
+    File(&'a str, &'a [u8], u32),
+    Link(&'a str, &'a str),
+}
+
+fn archive(at: &Path, entries: &[Zipped<'_>]) -> FunctionConfig {
+    let path = at.join("code.zip");
+    let mut writer = ZipWriter::new(File::create(&path).unwrap());
+    for entry in entries {
+        match entry {
+            Zipped::File(name, content, mode) => {
+                writer.start_file(*name, SimpleFileOptions::default().unix_permissions(*mode)).unwrap();
+                writer.write_all(content).unwrap();
+            }
+            Zipped::Link(name, target) => {
+                writer.add_symlink(*name, *target, SimpleFileOptions::default()).unwrap();
+            }
+        }
+    }
+    writer.finish().unwrap();
+    function(PackageSource::Zip(path))
+}
+
+#[test]
+fn a_directory_is_copied_with_its_modes_and_links() {
+    let code = directory(&[("index.mjs", "export {}"), ("lib/run", "#!/bin/sh"), ("lib/data", "x")]);
+    fs::set_permissions(code.path().join("lib/run"), fs::Permissions::from_mode(0o700)).unwrap();
+    symlink("lib/data", code.path().join("link")).unwrap();
+    let data = tempfile::tempdir().unwrap();
+    let config = function(PackageSource::Directory(code.path().into()));
+    let (installed, digest) = install(&config, &data.path().join("packages")).unwrap();
+    assert_eq!(digest, check_package(&config).unwrap());
+    assert_eq!(installed, data.path().join("packages").join(&digest.0));
+    let mode = |name: &str| fs::metadata(installed.join(name)).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode("lib/run"), mode("lib/data"), mode("index.mjs")), (0o755, 0o644, 0o644));
+    assert_eq!(fs::read_link(installed.join("link")).unwrap(), Path::new("lib/data"));
+    assert_eq!(install(&config, &data.path().join("packages")).unwrap().0, installed);
+}
+
+#[test]
+fn an_edit_changes_the_digest() {
+    let code = directory(&[("index.js", "1")]);
+    let config = function(PackageSource::Directory(code.path().into()));
+    let before = check_package(&config).unwrap();
+    assert_eq!(check_package(&config).unwrap(), before);
+    fs::write(code.path().join("index.js"), "2").unwrap();
+    assert_ne!(check_package(&config).unwrap(), before);
+}
+
+#[test]
+fn links_out_of_a_directory_are_refused() {
+    for target in ["/etc/passwd", "../outside", "lib/../../outside"] {
+        let code = directory(&[("index.js", ""), ("lib/data", "")]);
+        symlink(target, code.path().join("link")).unwrap();
+        let error = check_package(&function(PackageSource::Directory(code.path().into()))).unwrap_err();
+        assert!(matches!(error, PackageError::Link(_)), "{target}: {error}");
+    }
+}
+
+#[test]
+fn sockets_in_a_directory_are_refused() {
+    let code = directory(&[("index.js", "")]);
+    let _socket = std::os::unix::net::UnixListener::bind(code.path().join("socket")).unwrap();
+    let error = check_package(&function(PackageSource::Directory(code.path().into()))).unwrap_err();
+    assert!(matches!(error, PackageError::Special(_)), "{error}");
+}
+
+#[test]
+fn an_archive_is_unpacked_with_its_modes_and_links() {
+    let at = tempfile::tempdir().unwrap();
+    let entries = [
+        Zipped::File("index.js", b"exports", 0o600),
+        Zipped::File("bin/run", b"#!", 0o755),
+        Zipped::Link("node_modules/.bin/run", "../../bin/run"),
+    ];
+    let config = archive(at.path(), &entries);
+    let (installed, digest) = install(&config, &at.path().join("packages")).unwrap();
+    assert_eq!(digest, check_package(&config).unwrap());
+    assert_eq!(fs::read(installed.join("node_modules/.bin/run")).unwrap(), b"#!");
+    let mode = |name: &str| fs::metadata(installed.join(name)).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode("index.js"), mode("bin/run"), mode("")), (0o644, 0o755, 0o755));
+}
+
+#[test]
+fn archive_names_that_lead_out_are_refused() {
+    for name in ["../evil", "/evil", "a/../../evil", "a\\..\\evil", "."] {
+        let at = tempfile::tempdir().unwrap();
+        let config = archive(at.path(), &[Zipped::File("index.js", b"", 0o644), Zipped::File(name, b"", 0o644)]);
+        let error = install(&config, &at.path().join("packages")).unwrap_err();
+        assert!(matches!(error, PackageError::Name(_) | PackageError::Archive { .. }), "{name}: {error}");
+        assert!(!at.path().join("evil").exists());
+    }
+}
+
+#[test]
+fn archive_links_that_lead_out_are_refused() {
+    let at = tempfile::tempdir().unwrap();
+    for target in ["/etc", "../x", "a/../../x"] {
+        let config = archive(at.path(), &[Zipped::File("index.js", b"", 0o644), Zipped::Link("link", target)]);
+        let error = install(&config, &at.path().join("packages")).unwrap_err();
+        assert!(matches!(error, PackageError::Link(_)), "{target}: {error}");
+    }
+}
+
+#[test]
+fn files_below_a_link_are_refused() {
+    let at = tempfile::tempdir().unwrap();
+    let entries =
+        [Zipped::File("index.js", b"", 0o644), Zipped::Link("a", "b"), Zipped::File("a/written", b"x", 0o644)];
+    let error = install(&archive(at.path(), &entries), &at.path().join("packages")).unwrap_err();
+    assert!(matches!(error, PackageError::Name(_)), "{error}");
+}
+
+#[test]
+fn names_that_become_the_same_are_refused() {
+    let at = tempfile::tempdir().unwrap();
+    let entries = [Zipped::File("index.js", b"1", 0o644), Zipped::File("./index.js", b"2", 0o644)];
+    let error = check_package(&archive(at.path(), &entries)).unwrap_err();
+    assert!(matches!(error, PackageError::Duplicate(_)), "{error}");
+}
+
+#[test]
+fn a_bomb_is_refused_and_leaves_nothing() {
+    let at = tempfile::tempdir().unwrap();
+    let zeros = vec![0; 130 * 1024 * 1024];
+    let entries =
+        [Zipped::File("index.js", b"", 0o644), Zipped::File("a", &zeros, 0o644), Zipped::File("b", &zeros, 0o644)];
+    let error = install(&archive(at.path(), &entries), &at.path().join("packages")).unwrap_err();
+    assert!(matches!(error, PackageError::TooLarge), "{error}");
+    assert_eq!(fs::read_dir(at.path().join("packages")).unwrap().count(), 0);
+}
+
+#[test]
+fn what_is_no_archive_is_refused() {
+    let at = tempfile::tempdir().unwrap();
+    fs::write(at.path().join("code.zip"), "not a zip").unwrap();
+    let error = check_package(&function(PackageSource::Zip(at.path().join("code.zip")))).unwrap_err();
+    assert!(matches!(error, PackageError::Archive { .. }), "{error}");
+}
+
+#[test]
+fn the_handler_must_name_a_module_of_the_package() {
+    let code = directory(&[("index.js", ""), ("src/app.mjs", ""), ("node_modules/pkg/main.js", "")]);
+    let check = |handler: &str| {
+        let mut config = function(PackageSource::Directory(code.path().into()));
+        config.handler = handler.into();
+        check_package(&config)
+    };
+    for good in ["index.handler", "index.a.b", "src/app.handler", "./index.handler", "pkg.handler"] {
+        assert!(check(good).is_ok(), "{good}: {:?}", check(good));
+    }
+    for bad in ["index", "other.handler", "../index.handler", ".handler", "index.", "src/index.handler", ""] {
+        assert!(matches!(check(bad), Err(PackageError::Handler { .. })), "{bad}");
+    }
+}

@@ -1,0 +1,202 @@
+//! A process that forks on request, a zygote or a template, seen from the PoP:
+//! each request meets its reply, each child its exit. Used by `zygote`,
+//! `template` and `function`.
+
+use crate::control::{ControlSocket, Received};
+use crate::sys;
+use environment::{ControlReply, ControlRequest, Exit};
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+
+/// A forking process. Dropping it closes its control socket, at which it ends.
+#[derive(Debug)]
+pub(crate) struct Parent {
+    routes: Arc<Routes>,
+    closed: watch::Receiver<bool>,
+    reader: JoinHandle<()>,
+}
+
+/// What a parent says about itself, not about a child.
+pub(crate) type Notices = mpsc::Receiver<ControlReply>;
+
+/// Why a process was not forked.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ForkError {
+    #[error("the forking process is gone")]
+    Gone,
+    #[error("the forking process refused: {0}")]
+    Refused(String),
+    #[error("the forking process did not answer within {} s", FORK_TIMEOUT.as_secs())]
+    Silent,
+    #[error("cannot send to the forking process: {0}")]
+    Send(#[from] io::Error),
+}
+
+impl Parent {
+    /// Starts reading replies from `socket`.
+    pub(crate) fn new(socket: ControlSocket) -> (Parent, Notices) {
+        let routes = Arc::new(Routes { socket, forks: Mutex::new(HashMap::new()), exits: Mutex::new(HashMap::new()) });
+        let (close, closed) = watch::channel(false);
+        let (notify, notices) = mpsc::channel(NOTICES_MAX);
+        let reader = tokio::spawn(read(Arc::clone(&routes), notify, close));
+        (Parent { routes, closed, reader }, notices)
+    }
+
+    /// Whether the process still has its socket open.
+    pub(crate) fn is_open(&self) -> bool {
+        !*self.closed.borrow()
+    }
+
+    /// Returns once the process has closed its socket.
+    pub(crate) async fn closed(&self) {
+        let mut closed = self.closed.clone();
+        // An error means that the reader is gone, which is the same.
+        let _ = closed.wait_for(|closed| *closed).await;
+    }
+
+    /// Turns true when the process closes its socket; ends in an error when this end is dropped.
+    pub(crate) fn closing(&self) -> watch::Receiver<bool> {
+        self.closed.clone()
+    }
+
+    /// Asks for a child with the request's `id`, which must be new.
+    pub(crate) async fn fork(
+        &self,
+        id: u64,
+        request: &ControlRequest,
+        attached: BorrowedFd<'_>,
+    ) -> Result<Child, ForkError> {
+        let (answer, answered) = oneshot::channel();
+        self.routes.forks.lock().insert(id, answer);
+        let forked = async {
+            self.routes.socket.send(request, attached).await?;
+            let mut closed = self.closed.clone();
+            tokio::select! {
+                biased;
+                answer = answered => answer.map_err(|_| ForkError::Gone)?,
+                _ = closed.wait_for(|closed| *closed) => Err(ForkError::Gone),
+            }
+        };
+        let result = tokio::time::timeout(FORK_TIMEOUT, forked).await.unwrap_or(Err(ForkError::Silent));
+        self.routes.forks.lock().remove(&id);
+        result
+    }
+}
+
+impl Drop for Parent {
+    fn drop(&mut self) {
+        self.reader.abort();
+    }
+}
+
+/// A forked process. Dropping it kills it.
+#[derive(Debug)]
+pub(crate) struct Child {
+    /// In the PoP's own pid namespace.
+    pub(crate) pid: i32,
+    pidfd: OwnedFd,
+    exited: Option<oneshot::Receiver<Exit>>,
+}
+
+impl Child {
+    /// Kills it now.
+    pub(crate) fn kill(&self) {
+        sys::kill(self.pidfd.as_fd());
+    }
+
+    /// How it ended, when its parent says so within a moment.
+    pub(crate) async fn exit(&mut self) -> Option<Exit> {
+        let exited = self.exited.take()?;
+        tokio::time::timeout(EXIT_REPORT_TIMEOUT, exited).await.ok()?.ok()
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+#[derive(Debug)]
+struct Routes {
+    socket: ControlSocket,
+    forks: Mutex<HashMap<u64, oneshot::Sender<Result<Child, ForkError>>>>,
+    exits: Mutex<HashMap<u64, oneshot::Sender<Exit>>>,
+}
+
+async fn read(routes: Arc<Routes>, notices: mpsc::Sender<ControlReply>, close: watch::Sender<bool>) {
+    let mut buffer = Vec::new();
+    loop {
+        match routes.socket.receive(&mut buffer).await {
+            Ok(Some(received)) => routes.deliver(received, &notices),
+            Ok(None) => break,
+            Err(error) => {
+                tracing::error!(%error, "control socket broke");
+                break;
+            }
+        }
+    }
+    close.send_replace(true);
+    routes.forks.lock().clear();
+    routes.exits.lock().clear();
+}
+
+impl Routes {
+    fn deliver(&self, (reply, attached): Received, notices: &mpsc::Sender<ControlReply>) {
+        match reply {
+            ControlReply::Forked { id, pid } => self.deliver_fork(id, pid, attached),
+            ControlReply::ForkFailed { id, reason } => {
+                if let Some(answer) = self.forks.lock().remove(&id) {
+                    let _ = answer.send(Err(ForkError::Refused(reason)));
+                }
+            }
+            ControlReply::Exited { id, exit, memory_max_kb, cpu_ms } => {
+                tracing::debug!(id, %exit, memory_max_kb, cpu_ms, "child exited");
+                if let Some(exited) = self.exits.lock().remove(&id) {
+                    let _ = exited.send(exit);
+                }
+            }
+            notice => {
+                if notices.try_send(notice).is_err() {
+                    tracing::debug!("a notice from a forking process was not wanted");
+                }
+            }
+        }
+    }
+
+    fn deliver_fork(&self, id: u64, pid: i32, attached: Option<OwnedFd>) {
+        let answer = self.forks.lock().remove(&id);
+        let Some(pidfd) = attached else {
+            if let Some(answer) = answer {
+                let _ = answer.send(Err(ForkError::Refused("no pidfd was attached".into())));
+            }
+            return;
+        };
+        let (exit, exited) = oneshot::channel();
+        self.exits.lock().insert(id, exit);
+        let pid = pid_behind(&pidfd).unwrap_or(pid);
+        let child = Child { pid, pidfd, exited: Some(exited) };
+        // Nobody waits any more: dropping the child kills it.
+        if let Some(answer) = answer {
+            let _ = answer.send(Ok(child));
+        }
+    }
+}
+
+/// The pid in our namespace; the one in the reply is from the parent's.
+fn pid_behind(pidfd: &OwnedFd) -> Option<i32> {
+    let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd())).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("Pid:"))?;
+    line.trim().parse().ok().filter(|pid| *pid > 0)
+}
+
+const FORK_TIMEOUT: Duration = Duration::from_secs(5);
+const EXIT_REPORT_TIMEOUT: Duration = Duration::from_millis(250);
+/// Module-level log lines of a template and its verdict wait here.
+const NOTICES_MAX: usize = 4096;

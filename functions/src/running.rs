@@ -1,0 +1,284 @@
+//! One invocation while it runs: the event goes out, frames come back, the
+//! watch looks now and then. It runs in the caller's own task; when the caller
+//! goes away, the rest of it moves to a task of its own.
+
+use crate::connection::Environment;
+use crate::function::Core;
+use crate::invocation::Invocation;
+use crate::log::{self, Failure, Report, Start};
+use crate::watch::Watch;
+use bytes::{Bytes, BytesMut};
+use environment::frame::Exiting;
+use environment::limits::{LOG_BYTES_MAX, RESULT_BYTES_MAX};
+use environment::{ErrorPayload, Frame, FrameError, Outcome};
+use std::io;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use uuid::Uuid;
+
+/// An invocation that has an environment.
+pub(crate) struct Running {
+    active: Option<Active>,
+    detached: bool,
+}
+
+struct Active {
+    core: Arc<Core>,
+    environment: Environment,
+    id: Uuid,
+    start: Start,
+    started: Instant,
+    watch: Watch,
+    log: BytesMut,
+    logged_bytes: usize,
+}
+
+/// How it ended, and whether the environment can be used again.
+struct Ended {
+    outcome: Outcome,
+    reusable: bool,
+}
+
+enum Step {
+    Moved,
+    Closed,
+    Look,
+}
+
+impl Running {
+    /// Prepares the event for the environment. Nothing is written before [`Running::run`].
+    pub(crate) fn new(
+        core: Arc<Core>,
+        mut environment: Environment,
+        start: Start,
+        id: Uuid,
+        event: Bytes,
+    ) -> Result<Running, FrameError> {
+        let timeout = core.config.timeout;
+        let deadline = SystemTime::now() + timeout;
+        let deadline = deadline.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
+        let deadline_unix_ms = u64::try_from(deadline).unwrap_or(u64::MAX);
+        if let Err(error) = (Frame::Invoke { id, deadline_unix_ms, event }).encode(&mut environment.out) {
+            core.pool.give_back(environment);
+            return Err(error);
+        }
+        let mut log = BytesMut::with_capacity(512);
+        log::put_start(&mut log, id, &core.config.version);
+        for line in environment.idle_lines.drain(..) {
+            log::put_line(&mut log, &line);
+        }
+        let started = Instant::now();
+        let watch = Watch::new(started, timeout);
+        let active = Active { core, environment, id, start, started, watch, log, logged_bytes: 0 };
+        Ok(Running { active: Some(active), detached: false })
+    }
+
+    /// Runs to the end.
+    pub(crate) async fn run(mut self) -> Invocation {
+        let active = self.active.as_mut().expect("taken only at the end, below, or when dropped");
+        let ended = active.drive().await;
+        let active = self.active.take().expect("still there: drive only borrowed it");
+        active.finish(ended)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let Some(active) = self.active.take() else { return };
+        // A detached one is dropped only when the runtime ends; then the environment ends too.
+        if self.detached {
+            return;
+        }
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            let rest = Running { active: Some(active), detached: true };
+            runtime.spawn(async move {
+                rest.run().await;
+            });
+        }
+    }
+}
+
+impl Active {
+    /// Can be dropped at any await and called again.
+    async fn drive(&mut self) -> Ended {
+        loop {
+            loop {
+                match self.environment.decoder.next_frame() {
+                    Ok(Some(frame)) => {
+                        if let Some(ended) = self.on_frame(frame) {
+                            return ended;
+                        }
+                    }
+                    Ok(None) => break,
+                    Err(error) => return Ended::broken(format!("protocol: {error}")),
+                }
+            }
+            match self.step().await {
+                Ok(Step::Moved) => {}
+                Ok(Step::Look) => {
+                    if let Some(ended) = self.look() {
+                        return ended;
+                    }
+                }
+                Ok(Step::Closed) => return self.closed().await,
+                // It does not read any more, but may have said why.
+                Err(_) if !self.environment.out.is_empty() => self.environment.out.clear(),
+                Err(_) => return self.closed().await,
+            }
+        }
+    }
+
+    async fn step(&mut self) -> io::Result<Step> {
+        self.environment.make_room();
+        let look = tokio::time::sleep_until(self.watch.next().into());
+        let Environment { stream, decoder, out, .. } = &mut self.environment;
+        if out.is_empty() {
+            tokio::select! {
+                biased;
+                read = stream.read_buf(decoder.buffer()) => Ok(if read? == 0 { Step::Closed } else { Step::Moved }),
+                () = look => Ok(Step::Look),
+            }
+        } else {
+            tokio::select! {
+                biased;
+                written = stream.write_buf(out) => written.map(|_| Step::Moved),
+                () = look => Ok(Step::Look),
+            }
+        }
+    }
+
+    fn on_frame(&mut self, frame: Frame) -> Option<Ended> {
+        let ended = match frame {
+            Frame::Log(line) => {
+                self.on_log(&line);
+                return None;
+            }
+            Frame::Result(result) if result.len() > RESULT_BYTES_MAX => Ended::too_large(result.len()),
+            Frame::Result(result) => Ended { outcome: Outcome::Result(result), reusable: true },
+            // After an uncaught error the environment also says that it ends.
+            Frame::Error(error) => {
+                let reusable = self.environment.is_usable();
+                Ended { outcome: Outcome::Threw(error), reusable }
+            }
+            Frame::ResultTooLarge { bytes } => Ended::too_large(usize::try_from(bytes).unwrap_or(usize::MAX)),
+            Frame::Exiting(Exiting::Deadline) => self.timed_out(),
+            Frame::Exiting(Exiting::OutOfMemory) => self.out_of_memory(),
+            Frame::Exiting(Exiting::Code(code)) => Ended::broken(format!("exit status {code}")),
+            Frame::InitFailed(error) => Ended { outcome: Outcome::InitFailed(error), reusable: false },
+            Frame::Ready { .. } => return None,
+            Frame::Invoke { .. } => Ended::broken("protocol: an environment sent an invocation".into()),
+        };
+        Some(ended)
+    }
+
+    /// The environment cuts its log itself; this is for one that does not.
+    fn on_log(&mut self, line: &[u8]) {
+        self.logged_bytes += line.len();
+        if self.logged_bytes <= LOG_BYTES_MAX * 2 {
+            log::put_line(&mut self.log, line);
+        }
+        if self.log.len() > LOG_BYTES_HELD {
+            self.flush_log();
+        }
+    }
+
+    fn flush_log(&mut self) {
+        self.core.log().write(&self.core.name, self.log.split().freeze());
+    }
+
+    fn look(&mut self) -> Option<Ended> {
+        let now = Instant::now();
+        self.flush_log();
+        if self.watch.is_over(now) {
+            self.environment.child.kill();
+            return Some(self.timed_out());
+        }
+        if self.environment.memory.sample(now) > self.core.config.memory_mb {
+            self.environment.child.kill();
+            return Some(self.out_of_memory());
+        }
+        self.watch.looked(now);
+        None
+    }
+
+    async fn closed(&mut self) -> Ended {
+        if self.started.elapsed() >= self.core.config.timeout {
+            return self.timed_out();
+        }
+        let exit = self.environment.child.exit().await;
+        Ended::broken(exit.map_or_else(|| "connection closed".to_owned(), |exit| exit.to_string()))
+    }
+
+    fn timed_out(&self) -> Ended {
+        let timeout_ms = u64::try_from(self.core.config.timeout.as_millis()).unwrap_or(u64::MAX);
+        Ended { outcome: Outcome::TimedOut { timeout_ms }, reusable: false }
+    }
+
+    fn out_of_memory(&mut self) -> Ended {
+        let memory_mb = self.core.config.memory_mb;
+        // The limit inside counts the heap only, and can be met before the one outside.
+        let used_mb = self.environment.memory.max_mb(Instant::now()).max(memory_mb);
+        Ended { outcome: Outcome::ExceededMemory { memory_mb, used_mb }, reusable: false }
+    }
+
+    fn finish(mut self, ended: Ended) -> Invocation {
+        let now = Instant::now();
+        let duration = now - self.started;
+        let memory_used_mb = match ended.outcome {
+            Outcome::ExceededMemory { used_mb, .. } => used_mb,
+            _ => self.environment.memory.max_mb(now),
+        };
+        let failure = put_failure(&mut self.log, self.id, &ended.outcome);
+        let memory_mb = self.core.config.memory_mb;
+        let report = Report { id: self.id, duration, memory_mb, memory_used_mb, start: self.start, failure };
+        log::put_end(&mut self.log, &report);
+        self.flush_log();
+        let Active { core, environment, id, start, .. } = self;
+        if ended.reusable {
+            core.pool.give_back(environment);
+        }
+        Invocation { id, outcome: ended.outcome, duration, init: start.duration(), memory_used_mb }
+    }
+}
+
+impl Ended {
+    fn broken(reason: String) -> Ended {
+        Ended { outcome: Outcome::Crashed { reason }, reusable: false }
+    }
+
+    fn too_large(bytes: usize) -> Ended {
+        Ended { outcome: Outcome::ResultTooLarge { bytes, limit: RESULT_BYTES_MAX }, reusable: true }
+    }
+}
+
+/// Appends the lines Lambda writes about a failure; the handler's own errors are logged by its runtime.
+pub(crate) fn put_failure(out: &mut BytesMut, id: Uuid, outcome: &Outcome) -> Option<Failure> {
+    let error = |out: &mut BytesMut, message: &str, kind: &str| {
+        log::put_line(out, format!("RequestId: {id} Error: {message}").as_bytes());
+        log::put_line(out, kind.as_bytes());
+        Some(Failure::Error(kind.to_owned()))
+    };
+    match outcome {
+        Outcome::Result(_) | Outcome::Threw(_) | Outcome::Throttled { .. } | Outcome::Canceled => None,
+        Outcome::TimedOut { timeout_ms } => {
+            #[expect(clippy::cast_precision_loss, reason = "a timeout has few digits")]
+            let seconds = *timeout_ms as f64 / 1000.0;
+            log::put_notice(out, id, &format!("Task timed out after {seconds:.2} seconds"));
+            Some(Failure::Timeout)
+        }
+        Outcome::InitFailed(ErrorPayload { error_type, error_message, .. }) => error(out, error_message, error_type),
+        Outcome::ExceededMemory { memory_mb, used_mb } => {
+            let message = format!("memory limit of {memory_mb} MB exceeded, {used_mb} MB used");
+            error(out, &message, "Runtime.OutOfMemory")
+        }
+        Outcome::Crashed { reason } => error(out, &format!("Runtime exited with error: {reason}"), "Runtime.ExitError"),
+        Outcome::ResultTooLarge { bytes, limit } => {
+            let message = format!("result of {bytes} bytes is over the limit of {limit} bytes");
+            error(out, &message, "Function.ResponseSizeTooLarge")
+        }
+    }
+}
+
+/// Log text of a running invocation is handed over when there is this much, and at every look.
+const LOG_BYTES_HELD: usize = 32 * 1024;

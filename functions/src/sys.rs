@@ -1,0 +1,101 @@
+//! The system calls that need `unsafe`: packets with attached descriptors,
+//! signals by pidfd, and a descriptor left open across `exec`. Everything else
+//! in this crate is safe code.
+
+#![allow(unsafe_code)]
+
+use nix::cmsg_space;
+use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, UnixAddr, recvmsg, sendmsg};
+use std::io::{self, IoSlice, IoSliceMut};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command};
+use tokio::io::unix::AsyncFd;
+
+/// A packet of a `SOCK_SEQPACKET` socket. Length 0 is the end of the connection.
+pub(crate) struct Packet {
+    pub(crate) length: usize,
+    pub(crate) attached: Option<OwnedFd>,
+}
+
+/// Sends one packet, without blocking.
+pub(crate) fn send_packet(socket: BorrowedFd<'_>, bytes: &[u8], attached: Option<BorrowedFd<'_>>) -> io::Result<()> {
+    let descriptors: Vec<RawFd> = attached.iter().map(AsRawFd::as_raw_fd).collect();
+    let rights = [ControlMessage::ScmRights(&descriptors)];
+    let messages = if descriptors.is_empty() { &rights[..0] } else { &rights[..] };
+    let flags = MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT;
+    sendmsg::<UnixAddr>(socket.as_raw_fd(), &[IoSlice::new(bytes)], messages, flags, None)?;
+    Ok(())
+}
+
+/// Receives one packet, without blocking. A packet that does not fit is an error.
+pub(crate) fn receive_packet(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Packet> {
+    let mut space = cmsg_space!([RawFd; 4]);
+    let mut slices = [IoSliceMut::new(buffer)];
+    let flags = MsgFlags::MSG_CMSG_CLOEXEC | MsgFlags::MSG_DONTWAIT;
+    let message = recvmsg::<UnixAddr>(socket.as_raw_fd(), &mut slices, Some(&mut space), flags)?;
+    let mut attached = Vec::new();
+    for control in message.cmsgs()? {
+        if let ControlMessageOwned::ScmRights(descriptors) = control {
+            // SAFETY: the kernel has just made these descriptors for this call; nobody else owns them.
+            attached.extend(descriptors.into_iter().map(|fd| unsafe { OwnedFd::from_raw_fd(fd) }));
+        }
+    }
+    if message.flags.contains(MsgFlags::MSG_TRUNC) {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "packet is larger than the buffer"));
+    }
+    let length = message.bytes;
+    Ok(Packet { length, attached: attached.into_iter().next() })
+}
+
+/// Kills the process behind a pidfd. A process that is already gone is no error.
+pub(crate) fn kill(pidfd: BorrowedFd<'_>) {
+    // SAFETY: no memory is passed; the descriptor is open for the duration of the call.
+    unsafe {
+        libc::syscall(
+            libc::SYS_pidfd_send_signal,
+            pidfd.as_raw_fd(),
+            libc::SIGKILL,
+            std::ptr::null::<libc::siginfo_t>(),
+            0_u32,
+        );
+    }
+}
+
+/// A pidfd of this process's own child, which must not have been waited for yet.
+pub(crate) fn pidfd_of(child: &Child) -> io::Result<OwnedFd> {
+    // SAFETY: no memory is passed.
+    let opened = unsafe { libc::syscall(libc::SYS_pidfd_open, child.id(), 0_u32) };
+    match RawFd::try_from(opened) {
+        // SAFETY: the kernel has just made this descriptor for this call; nobody else owns it.
+        Ok(descriptor) if descriptor >= 0 => Ok(unsafe { OwnedFd::from_raw_fd(descriptor) }),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Leaves `descriptor` open in the program that `command` starts, under the same number.
+pub(crate) fn keep_open(command: &mut Command, descriptor: &OwnedFd) {
+    let raw = descriptor.as_raw_fd();
+    let clear = move || {
+        // SAFETY: fcntl is async-signal-safe and changes only this child's descriptor flags.
+        match unsafe { libc::fcntl(raw, libc::F_SETFD, 0) } {
+            -1 => Err(io::Error::last_os_error()),
+            _ => Ok(()),
+        }
+    };
+    // SAFETY: `clear` runs between fork and exec and only calls fcntl.
+    unsafe { command.pre_exec(clear) };
+}
+
+/// Registers a descriptor with the runtime's poller.
+pub(crate) fn watch_descriptor(descriptor: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: an `OwnedFd` is open and names one file description until it is dropped, with the `AsyncFd`.
+    unsafe { AsyncFd::register(descriptor) }.map_err(io::Error::from)
+}
+
+/// Bytes of a memory page.
+pub(crate) fn page_bytes() -> u64 {
+    // SAFETY: no memory is passed.
+    let bytes = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    u64::try_from(bytes).unwrap_or(4096)
+}

@@ -1,0 +1,99 @@
+//! A template: the process that has one function's code loaded and forks its
+//! environments. Built by `function` and rebuilt when it ends.
+
+use crate::connection::{init_exit, init_out_of_memory, init_timeout};
+use crate::control::ControlSocket;
+use crate::log::put_line;
+use crate::parent::{Child, Notices, Parent};
+use crate::watch::over_memory;
+use crate::zygote::Running;
+use bytes::BytesMut;
+use environment::limits::INIT_TIMEOUT;
+use environment::{ControlReply, ControlRequest, ErrorPayload, Manifest};
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+/// Where a function's environments come from.
+#[derive(Debug)]
+pub(crate) struct Template {
+    pub(crate) kind: Kind,
+    /// Anonymous memory of a process without user code.
+    pub(crate) shared_bytes: u64,
+    pub(crate) built: Instant,
+}
+
+#[derive(Debug)]
+pub(crate) enum Kind {
+    /// Copies of this process.
+    Shared {
+        parent: Parent,
+        #[expect(dead_code, reason = "killed when dropped")]
+        child: Child,
+    },
+    /// Copies of the zygote that load the code themselves.
+    Unshared,
+}
+
+/// Why there is no template.
+#[derive(Clone, Debug)]
+pub(crate) enum BuildError {
+    /// The function's fault.
+    Init(ErrorPayload),
+    /// Ours.
+    Fork(String),
+}
+
+impl Template {
+    /// Whether it can still fork.
+    pub(crate) fn is_open(&self) -> bool {
+        match &self.kind {
+            Kind::Shared { parent, .. } => parent.is_open(),
+            Kind::Unshared => true,
+        }
+    }
+}
+
+/// Builds a template. Lines the module writes while it is loaded go to `log`.
+pub(crate) async fn build(
+    zygote: &Running,
+    id: u64,
+    manifest: &Manifest,
+    log: &mut BytesMut,
+) -> Result<Template, BuildError> {
+    let fork_failed = |error: &dyn std::fmt::Display| BuildError::Fork(format!("template: {error}"));
+    let (ours, theirs) = ControlSocket::pair().map_err(|error| fork_failed(&error))?;
+    let request = ControlRequest::Template { id, manifest: manifest.clone() };
+    let child = zygote.parent.fork(id, &request, theirs.as_fd()).await.map_err(|error| fork_failed(&error))?;
+    drop(theirs);
+    let (parent, mut notices) = Parent::new(ours);
+    let over = over_memory(child.pid, zygote.anonymous_bytes, manifest.memory_mb);
+    let (child, init_ms, unshared) = tokio::select! {
+        verdict = tokio::time::timeout(INIT_TIMEOUT, initialized(&mut notices, child, log)) => {
+            verdict.unwrap_or_else(|_| Err(BuildError::Init(init_timeout())))?
+        }
+        used_mb = over => return Err(BuildError::Init(init_out_of_memory(manifest.memory_mb, used_mb))),
+    };
+    tracing::info!(function = manifest.function_name, init_ms, unshared, "template ready");
+    let kind = if unshared.is_some() { Kind::Unshared } else { Kind::Shared { parent, child } };
+    Ok(Template { kind, shared_bytes: zygote.anonymous_bytes, built: Instant::now() })
+}
+
+/// Reads notices up to the verdict. The child is killed when this fails or is dropped.
+async fn initialized(
+    notices: &mut Notices,
+    mut child: Child,
+    log: &mut BytesMut,
+) -> Result<(Child, f64, Option<String>), BuildError> {
+    while let Some(notice) = notices.recv().await {
+        match notice {
+            ControlReply::Log { line } => put_line(log, line.as_bytes()),
+            ControlReply::Initialized { init_ms, unshared } => return Ok((child, init_ms, unshared)),
+            ControlReply::InitFailed { error } => return Err(BuildError::Init(error)),
+            other => tracing::debug!(?other, "unexpected reply from a template"),
+        }
+    }
+    Err(BuildError::Init(init_exit(child.exit().await)))
+}
+
+/// Between rebuilds of a template that does not stay up.
+pub(crate) const REBUILD_PAUSE: Duration = Duration::from_millis(500);

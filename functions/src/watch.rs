@@ -1,0 +1,164 @@
+//! The outer limits of a running invocation: its deadline and its memory. Both
+//! are also watched inside the environment; this side does not rely on that.
+//!
+//! Memory of an environment is its anonymous resident memory, less that of the
+//! zygote when it became ready: what the function's code caused, module loading
+//! included, and not what every environment shares. It must stay at or below
+//! `memory_mb` mebibytes. It is read from `/proc/PID/statm` every few
+//! milliseconds, and only once an invocation has run for that long.
+
+use crate::sys::page_bytes;
+use environment::limits::KILL_GRACE;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
+
+/// When the next look at a running invocation is due, and when it is killed.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    started: Instant,
+    kill_at: Instant,
+    next: Instant,
+}
+
+impl Watch {
+    /// An invocation that starts now.
+    pub(crate) fn new(started: Instant, timeout: Duration) -> Watch {
+        let kill_at = started + timeout + KILL_GRACE;
+        Watch { started, kill_at, next: started + LOOK_EVERY }
+    }
+
+    /// When to look next.
+    pub(crate) fn next(&self) -> Instant {
+        self.next
+    }
+
+    /// Sets the following look.
+    pub(crate) fn looked(&mut self, now: Instant) {
+        let every = if now - self.started < SETTLED_AFTER { LOOK_EVERY } else { LOOK_EVERY_SETTLED };
+        self.next = (now + every).min(self.kill_at);
+    }
+
+    /// Whether the deadline and its grace are over.
+    pub(crate) fn is_over(&self, now: Instant) -> bool {
+        now >= self.kill_at
+    }
+}
+
+/// The memory of one environment.
+#[derive(Debug)]
+pub(crate) struct Memory {
+    statm: Option<File>,
+    shared_bytes: u64,
+    max_mb: u32,
+    sampled: Option<Instant>,
+}
+
+impl Memory {
+    /// Of process `pid`; `shared_bytes` are the zygote's.
+    pub(crate) fn of(pid: i32, shared_bytes: u64) -> Memory {
+        let statm = File::open(format!("/proc/{pid}/statm"));
+        if let Err(error) = &statm {
+            tracing::warn!(%error, pid, "memory of an environment cannot be watched");
+        }
+        let statm = statm.ok();
+        Memory { statm, shared_bytes, max_mb: 0, sampled: None }
+    }
+
+    /// What is not counted.
+    pub(crate) fn shared_bytes(&self) -> u64 {
+        self.shared_bytes
+    }
+
+    /// Mebibytes now, rounded up; 0 when the process is gone.
+    pub(crate) fn sample(&mut self, now: Instant) -> u32 {
+        self.sampled = Some(now);
+        let anonymous = self.statm.as_ref().and_then(anonymous_bytes).unwrap_or(0);
+        let mebibytes = anonymous.saturating_sub(self.shared_bytes).div_ceil(1024 * 1024);
+        let mebibytes = u32::try_from(mebibytes).unwrap_or(u32::MAX);
+        self.max_mb = self.max_mb.max(mebibytes);
+        mebibytes
+    }
+
+    /// The most seen since the environment was made; at least 1. Looks again when the last look is old.
+    pub(crate) fn max_mb(&mut self, now: Instant) -> u32 {
+        if self.sampled.is_none_or(|sampled| now.saturating_duration_since(sampled) > SAMPLE_AGE_MAX) {
+            self.sample(now);
+        }
+        self.max_mb.max(1)
+    }
+}
+
+/// For the init phase: returns the mebibytes seen once process `pid` is over `memory_mb`, else never.
+pub(crate) async fn over_memory(pid: i32, shared_bytes: u64, memory_mb: u32) -> u32 {
+    let mut memory = Memory::of(pid, shared_bytes);
+    loop {
+        tokio::time::sleep(LOOK_EVERY).await;
+        let used_mb = memory.sample(Instant::now());
+        if used_mb > memory_mb {
+            return used_mb;
+        }
+    }
+}
+
+/// Anonymous resident memory of a process.
+pub(crate) fn anonymous_bytes_of(pid: u32) -> Option<u64> {
+    anonymous_bytes(&File::open(format!("/proc/{pid}/statm")).ok()?)
+}
+
+fn anonymous_bytes(statm: &File) -> Option<u64> {
+    let mut text = [0; 128];
+    let length = statm.read_at(&mut text, 0).ok()?;
+    anonymous_pages(&text[..length]).map(|pages| pages * *PAGE_BYTES)
+}
+
+/// `size resident shared ...`, in pages; shared is file-backed and shared memory.
+fn anonymous_pages(statm: &[u8]) -> Option<u64> {
+    let mut fields = std::str::from_utf8(statm).ok()?.split_ascii_whitespace().skip(1);
+    let resident: u64 = fields.next()?.parse().ok()?;
+    let shared: u64 = fields.next()?.parse().ok()?;
+    Some(resident.saturating_sub(shared))
+}
+
+static PAGE_BYTES: LazyLock<u64> = LazyLock::new(page_bytes);
+
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+/// Many long invocations at once must not cost more than they do themselves.
+const LOOK_EVERY_SETTLED: Duration = Duration::from_millis(20);
+const SETTLED_AFTER: Duration = Duration::from_secs(1);
+const SAMPLE_AGE_MAX: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn anonymous_memory_is_resident_less_shared() {
+        assert_eq!(anonymous_pages(b"9000 500 120 3 0 700 0\n"), Some(380));
+        assert_eq!(anonymous_pages(b""), None);
+        assert_eq!(anonymous_pages(b"1 2"), None);
+    }
+
+    #[test]
+    fn own_memory_is_seen_and_grows() {
+        let mut memory = Memory::of(i32::try_from(std::process::id()).unwrap(), 0);
+        let before = memory.sample(Instant::now());
+        let touched = std::hint::black_box(vec![1_u8; 64 * 1024 * 1024]);
+        let after = memory.sample(Instant::now());
+        drop(touched);
+        assert!(after >= before + 60, "{before} MB before, {after} MB after");
+        assert!(memory.max_mb(Instant::now()) >= after);
+    }
+
+    #[test]
+    fn looks_end_at_the_deadline_and_its_grace() {
+        let started = Instant::now();
+        let mut watch = Watch::new(started, Duration::from_secs(3));
+        assert_eq!(watch.next(), started + LOOK_EVERY);
+        watch.looked(started + Duration::from_millis(3020));
+        assert_eq!(watch.next(), started + Duration::from_secs(3) + KILL_GRACE);
+        assert!(!watch.is_over(started + Duration::from_secs(3)));
+        assert!(watch.is_over(watch.next()));
+    }
+}

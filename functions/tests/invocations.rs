@@ -1,0 +1,327 @@
+//! Invocations end to end with a runtime written for these tests
+//! (`runtime.py`): real processes, the real protocols, no engine.
+
+#![expect(clippy::unwrap_used, reason = "a test")]
+
+use bytes::Bytes;
+use environment::{Outcome, Runtime};
+use functions::{Function, FunctionConfig, Functions, Invocation, LogSink, Options, PackageSource};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+struct Pop {
+    functions: Arc<Functions>,
+    directory: TempDir,
+}
+
+impl Pop {
+    async fn start(environments_max: usize) -> Pop {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::create_dir(directory.path().join("code")).unwrap();
+        std::fs::write(directory.path().join("code/index.js"), "").unwrap();
+        let options = Options {
+            runtime_binary: Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/runtime.py"),
+            data_dir: directory.path().join("data"),
+            environments_max,
+            log: LogSink::Files,
+        };
+        Pop { functions: Functions::start(options).await.unwrap(), directory }
+    }
+
+    fn config(&self, export: &str) -> FunctionConfig {
+        FunctionConfig {
+            name: "f".into(),
+            version: "1".into(),
+            package: PackageSource::Directory(self.directory.path().join("code")),
+            handler: format!("index.{export}"),
+            runtime: Runtime::Nodejs22,
+            memory_mb: 128,
+            timeout: Duration::from_secs(3),
+            variables: BTreeMap::new(),
+            environments_max: 10,
+        }
+    }
+
+    async fn function(&self, export: &str) -> Arc<Function> {
+        self.functions.prepare(&self.config(export)).await.unwrap()
+    }
+
+    async fn log(&self) -> String {
+        self.functions.stop().await;
+        std::fs::read_to_string(self.directory.path().join("data/logs/f.log")).unwrap()
+    }
+}
+
+async fn act(function: &Function, event: Value) -> Invocation {
+    function.invoke(Bytes::from(event.to_string())).await
+}
+
+fn result(invocation: &Invocation) -> Value {
+    match &invocation.outcome {
+        Outcome::Result(bytes) => serde_json::from_slice(bytes).unwrap(),
+        other => panic!("expected a result, got {other:?}"),
+    }
+}
+
+/// Asks until `accept` does; the processes need a moment.
+async fn answer_until(function: &Function, accept: impl Fn(&Value) -> bool) -> Value {
+    let started = Instant::now();
+    loop {
+        let invocation = act(function, json!({"act": "answer"})).await;
+        if let Outcome::Result(bytes) = &invocation.outcome {
+            let value = serde_json::from_slice(bytes).unwrap();
+            if accept(&value) {
+                return value;
+            }
+        }
+        assert!(started.elapsed() < Duration::from_secs(10), "last: {invocation:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn an_environment_is_made_once_and_used_again() {
+    let pop = Pop::start(10).await;
+    let function = pop.function("handler").await;
+    let first = act(&function, json!({"act": "answer"})).await;
+    let second = act(&function, json!({"act": "answer"})).await;
+    assert!(first.init.is_some() && second.init.is_none());
+    assert_eq!(result(&first)["pid"], result(&second)["pid"]);
+    assert_eq!(result(&second)["count"], 2);
+    let log = pop.log().await;
+    let lines: Vec<&str> = log.lines().collect();
+    assert_eq!(lines[0], "module loaded");
+    assert_eq!(lines[1], format!("START RequestId: {} Version: 1", first.id));
+    assert_eq!(lines[2], "a line");
+    assert_eq!(lines[3], format!("END RequestId: {}", first.id));
+    assert!(lines[4].contains("\tRestore Duration: "), "{log}");
+    assert!(!lines[8].contains("Restore Duration") && lines[8].contains("Memory Size: 128 MB"), "{log}");
+}
+
+#[tokio::test]
+async fn concurrent_invocations_have_environments_of_their_own() {
+    let pop = Pop::start(10).await;
+    let function = pop.function("handler").await;
+    let started = Instant::now();
+    let runs = (0..5).map(|_| act(&function, json!({"act": "sleep", "s": 0.3})));
+    for invocation in futures_util::future::join_all(runs).await {
+        assert_eq!(invocation.outcome, Outcome::Result(Bytes::from_static(b"null")));
+    }
+    assert!(started.elapsed() < Duration::from_millis(1200), "{:?}", started.elapsed());
+}
+
+#[tokio::test]
+async fn a_thrown_error_keeps_the_environment() {
+    let pop = Pop::start(10).await;
+    let function = pop.function("handler").await;
+    let thrown = act(&function, json!({"act": "throw"})).await;
+    assert!(matches!(&thrown.outcome, Outcome::Threw(error) if error.error_message == "no"), "{thrown:?}");
+    assert!(act(&function, json!({"act": "answer"})).await.init.is_none());
+}
+
+#[tokio::test]
+async fn a_timeout_kills_the_environment_and_is_logged() {
+    let pop = Pop::start(10).await;
+    let mut config = pop.config("handler");
+    config.timeout = Duration::from_secs(1);
+    let function = pop.functions.prepare(&config).await.unwrap();
+    let before = result(&act(&function, json!({"act": "answer"})).await);
+    let late = act(&function, json!({"act": "sleep", "s": 20})).await;
+    assert_eq!(late.outcome, Outcome::TimedOut { timeout_ms: 1000 });
+    assert!(late.duration < Duration::from_millis(1300), "{late:?}");
+    let after = act(&function, json!({"act": "answer"})).await;
+    assert_ne!(result(&after)["pid"], before["pid"]);
+    let log = pop.log().await;
+    assert!(log.contains(&format!("{} Task timed out after 1.00 seconds\n", late.id)), "{log}");
+    assert!(log.contains("\tStatus: timeout\n"), "{log}");
+}
+
+#[tokio::test]
+async fn memory_over_the_limit_kills_the_environment() {
+    let pop = Pop::start(10).await;
+    let function = pop.function("handler").await;
+    let grown = act(&function, json!({"act": "grow"})).await;
+    assert!(matches!(grown.outcome, Outcome::ExceededMemory { memory_mb: 128, used_mb } if used_mb > 128), "{grown:?}");
+    assert!(grown.duration < Duration::from_secs(2), "{grown:?}");
+}
+
+#[tokio::test]
+async fn every_crash_costs_one_invocation_and_says_why() {
+    let pop = Pop::start(10).await;
+    let function = pop.function("handler").await;
+    for (event, expected) in [("exit", "exit status 3"), ("die", "signal 11"), ("nonsense", "protocol: ")] {
+        let crashed = act(&function, json!({"act": event})).await;
+        match &crashed.outcome {
+            Outcome::Crashed { reason } => assert!(reason.starts_with(expected), "{event}: {reason}"),
+            other => panic!("{event}: {other:?}"),
+        }
+        result(&act(&function, json!({"act": "answer"})).await);
+    }
+}
+
+#[tokio::test]
+async fn an_environment_that_left_while_idle_is_not_used() {
+    let pop = Pop::start(10).await;
+    let function = pop.function("handler").await;
+    assert_eq!(act(&function, json!({"act": "leave"})).await.outcome, Outcome::Result(Bytes::from_static(b"null")));
+    answer_until(&function, |value| value["count"] == 1).await;
+}
+
+#[tokio::test]
+async fn an_environment_that_says_it_ends_is_not_used_again() {
+    let pop = Pop::start(10).await;
+    let function = pop.function("handler").await;
+    let thrown = act(&function, json!({"act": "uncaught"})).await;
+    assert!(matches!(&thrown.outcome, Outcome::Threw(error) if error.error_message == "uncaught"), "{thrown:?}");
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(result(&act(&function, json!({"act": "answer"})).await)["count"], 1);
+}
+
+#[tokio::test]
+async fn a_zygote_that_dies_is_started_again() {
+    let pop = Pop::start(10).await;
+    let function = pop.function("unshared").await;
+    let before = result(&act(&function, json!({"act": "answer"})).await);
+    kill(&before["parent"]);
+    assert_eq!(result(&act(&function, json!({"act": "answer"})).await)["pid"], before["pid"]);
+    kill(&before["pid"]);
+    let after = answer_until(&function, |value| value["pid"] != before["pid"]).await;
+    assert_ne!(after["parent"], before["parent"]);
+}
+
+#[tokio::test]
+async fn large_results_are_refused_and_large_events_pass() {
+    let pop = Pop::start(10).await;
+    let function = pop.function("handler").await;
+    let large = act(&function, json!({"act": "large"})).await;
+    assert!(matches!(large.outcome, Outcome::ResultTooLarge { bytes: 6_291_457, limit: 6_291_456 }), "{large:?}");
+    let filler = "x".repeat(3 * 1024 * 1024);
+    let answer = act(&function, json!({"act": "large-event", "filler": filler})).await;
+    assert_eq!(result(&answer), json!(3 * 1024 * 1024));
+    assert!(answer.init.is_none());
+    let too_large = "x".repeat(17 * 1024 * 1024);
+    let refused = act(&function, json!({"act": "large-event", "filler": too_large})).await;
+    assert!(matches!(refused.outcome, Outcome::Threw(_)), "{}", refused.outcome.label());
+}
+
+#[tokio::test]
+async fn a_failed_init_phase_is_an_outcome_and_tried_again() {
+    let pop = Pop::start(10).await;
+    let kinds =
+        [("throws", "Runtime.ImportModuleError"), ("exits", "Runtime.ExitError"), ("grows", "Runtime.OutOfMemory")];
+    for (export, kind) in kinds {
+        let function = pop.function(export).await;
+        for _ in 0..2 {
+            let failed = act(&function, json!({"act": "answer"})).await;
+            assert!(
+                matches!(&failed.outcome, Outcome::InitFailed(error) if error.error_type == kind),
+                "{export}: {failed:?}"
+            );
+        }
+    }
+    let log = pop.log().await;
+    assert_eq!(log.matches("INIT_REPORT").count(), 9, "{log}");
+    assert!(log.contains("Error: Runtime exited with error: exit status 7\n"), "{log}");
+}
+
+#[tokio::test]
+async fn a_function_that_cannot_be_copied_loads_in_every_environment() {
+    let pop = Pop::start(10).await;
+    let function = pop.function("unshared").await;
+    let first = act(&function, json!({"act": "answer"})).await;
+    assert_eq!(result(&first)["count"], 1);
+    assert!(act(&function, json!({"act": "answer"})).await.init.is_none());
+    assert!(pop.log().await.contains("\tInit Duration: "));
+}
+
+#[tokio::test]
+async fn an_invocation_whose_caller_left_runs_to_its_end() {
+    let pop = Pop::start(10).await;
+    let mut config = pop.config("handler");
+    config.environments_max = 1;
+    let function = pop.functions.prepare(&config).await.unwrap();
+    let before = result(&act(&function, json!({"act": "answer"})).await);
+    let left = act(&function, json!({"act": "sleep", "s": 0.2}));
+    assert!(tokio::time::timeout(Duration::from_millis(50), left).await.is_err());
+    let after = result(&act(&function, json!({"act": "answer"})).await);
+    assert_eq!((&after["pid"], &after["count"]), (&before["pid"], &json!(3)));
+    let log = pop.log().await;
+    assert_eq!(log.matches("START").count(), log.matches("REPORT RequestId").count(), "{log}");
+}
+
+#[tokio::test]
+async fn a_template_that_dies_is_built_again() {
+    let pop = Pop::start(10).await;
+    let function = pop.function("handler").await;
+    let before = result(&act(&function, json!({"act": "answer"})).await);
+    kill(&before["parent"]);
+    kill(&before["pid"]);
+    let after = answer_until(&function, |value| value["pid"] != before["pid"]).await;
+    assert_ne!(after["parent"], before["parent"]);
+}
+
+#[tokio::test]
+async fn the_queue_throttles_when_no_environment_becomes_free() {
+    let pop = Pop::start(10).await;
+    let mut config = pop.config("handler");
+    config.environments_max = 1;
+    config.timeout = Duration::from_secs(1);
+    let function = pop.functions.prepare(&config).await.unwrap();
+    let (busy, waiting) =
+        tokio::join!(act(&function, json!({"act": "sleep", "s": 0.9})), act(&function, json!({"act": "answer"})));
+    assert_eq!(busy.outcome.label(), "ok");
+    assert_eq!(result(&waiting)["count"], 2);
+    pop.functions.stop().await;
+    assert_eq!(act(&function, json!({"act": "answer"})).await.outcome.label(), "throttled");
+}
+
+#[tokio::test]
+async fn the_same_function_is_prepared_once() {
+    let pop = Pop::start(10).await;
+    let (one, two) = (pop.function("handler").await, pop.function("handler").await);
+    let first = result(&act(&one, json!({"act": "answer"})).await);
+    drop(one);
+    assert_eq!(result(&act(&two, json!({"act": "answer"})).await)["pid"], first["pid"]);
+}
+
+#[tokio::test]
+async fn dropping_a_function_ends_its_processes() {
+    let pop = Pop::start(10).await;
+    let function = pop.function("handler").await;
+    let answer = result(&act(&function, json!({"act": "answer"})).await);
+    drop(function);
+    let started = Instant::now();
+    while [&answer["pid"], &answer["parent"]].iter().any(|pid| is_running(pid)) {
+        assert!(started.elapsed() < Duration::from_secs(5), "{answer}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_runtime_that_does_not_start_is_an_error() {
+    let directory = tempfile::tempdir().unwrap();
+    let data_dir = directory.path().to_path_buf();
+    let options = |runtime_binary: &str| Options {
+        runtime_binary: runtime_binary.into(),
+        data_dir: data_dir.clone(),
+        environments_max: 1,
+        log: LogSink::Files,
+    };
+    let missing = Functions::start(options("/nowhere/selvedge-js")).await.unwrap_err();
+    assert!(missing.to_string().starts_with("cannot start /nowhere/selvedge-js: "), "{missing}");
+    let ended = Functions::start(options("/bin/false")).await.unwrap_err();
+    assert!(ended.to_string().contains("exit status: 1"), "{ended}");
+}
+
+fn kill(pid: &Value) {
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(pid.as_i64().unwrap()).unwrap());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
+}
+
+fn is_running(pid: &Value) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
+}
