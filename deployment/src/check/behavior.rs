@@ -1,0 +1,148 @@
+//! Checks of one behavior: its path, its origin, and its hooks.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+use toml::Spanned;
+
+use super::distribution::Scope;
+use super::{Context, policy};
+use crate::model::{AllowedMethods, Behavior, Hook, Hooks, Origin, ViewerProtocol};
+use crate::pattern::PathPattern;
+use crate::raw::{NameOr, Named, RawBehavior, RawHook, RawOrigin, Text};
+
+/// Checks the behaviors of one distribution.
+pub(super) struct Checker<'a, 'c> {
+    pub(super) ctx: &'a mut Context<'c>,
+    pub(super) scope: &'a Scope<'a>,
+    pub(super) raw_origins: &'a Named<RawOrigin>,
+    /// Without those that have problems.
+    pub(super) origins: &'a BTreeMap<String, Arc<Origin>>,
+}
+
+impl Checker<'_, '_> {
+    /// One of `behaviors`; `None` when its path or origin is unknown.
+    pub(super) fn with_path(&mut self, raw: &Spanned<RawBehavior>) -> Option<Behavior> {
+        let pattern = match &raw.get_ref().path {
+            Some(path) => match PathPattern::parse(path.get_ref()) {
+                Ok(pattern) => Some(pattern),
+                Err(message) => {
+                    self.ctx.findings.add(path.span(), message);
+                    None
+                }
+            },
+            None => {
+                self.ctx.findings.add(raw.span(), "behavior has no path");
+                None
+            }
+        };
+        if let (Some(pattern), Some(path)) = (&pattern, &raw.get_ref().path)
+            && pattern.is_same(&PathPattern::any())
+        {
+            let message = format!("path {:?} is the default_behavior's", pattern.as_str());
+            self.ctx.findings.add(path.span(), message);
+        }
+        self.behavior(raw, pattern)
+    }
+
+    /// The default behavior.
+    pub(super) fn default(&mut self, raw: &Spanned<RawBehavior>) -> Option<Behavior> {
+        if let Some(path) = &raw.get_ref().path {
+            self.ctx.findings.add(path.span(), "default_behavior takes every path and cannot have one");
+        }
+        self.behavior(raw, Some(PathPattern::any()))
+    }
+
+    fn behavior(&mut self, spanned: &Spanned<RawBehavior>, pattern: Option<PathPattern>) -> Option<Behavior> {
+        let raw = spanned.get_ref();
+        let origin = self.origin(spanned);
+        let allowed_methods = self.allowed_methods(raw.allowed_methods.as_ref());
+        let viewer_protocol = self.viewer_protocol(raw.viewer_protocol.as_ref());
+        let cache = policy::cache(self.ctx, raw.cache.as_ref());
+        let forward = policy::forward(self.ctx, raw.forward.as_ref());
+        let hooks = Hooks {
+            viewer_request: self.hook("viewer-request", raw.hooks.viewer_request.as_ref()),
+            origin_request: self.hook("origin-request", raw.hooks.origin_request.as_ref()),
+            origin_response: self.hook("origin-response", raw.hooks.origin_response.as_ref()),
+            viewer_response: self.hook("viewer-response", raw.hooks.viewer_response.as_ref()),
+        };
+        Some(Behavior { pattern: pattern?, origin: origin?, allowed_methods, viewer_protocol, cache, forward, hooks })
+    }
+
+    fn origin(&mut self, raw: &Spanned<RawBehavior>) -> Option<Arc<Origin>> {
+        let Some(name) = &raw.get_ref().origin else {
+            self.ctx.findings.add(raw.span(), "behavior has no origin");
+            return None;
+        };
+        if !self.raw_origins.contains_key(name.get_ref().as_str()) {
+            let known = names(self.raw_origins);
+            let message = format!("origin {:?} is not an origin of this distribution ({known})", name.get_ref());
+            self.ctx.findings.add(name.span(), message);
+        }
+        self.origins.get(name.get_ref()).cloned()
+    }
+
+    fn allowed_methods(&mut self, raw: Option<&Text>) -> AllowedMethods {
+        match raw.map(|raw| (raw.get_ref().as_str(), raw)) {
+            None | Some(("read", _)) => AllowedMethods::Read,
+            Some(("read+options", _)) => AllowedMethods::ReadAndOptions,
+            Some(("all", _)) => AllowedMethods::All,
+            Some((other, raw)) => {
+                let message = format!("allowed_methods {other:?} is not one of \"read\", \"read+options\", \"all\"");
+                self.ctx.findings.add(raw.span(), message);
+                AllowedMethods::Read
+            }
+        }
+    }
+
+    fn viewer_protocol(&mut self, raw: Option<&Text>) -> ViewerProtocol {
+        let Some(raw) = raw else { return ViewerProtocol::AllowAll };
+        let text = raw.get_ref().as_str();
+        let protocol = match text {
+            "allow-all" => return ViewerProtocol::AllowAll,
+            "https-only" => ViewerProtocol::HttpsOnly,
+            "redirect-to-https" => ViewerProtocol::RedirectToHttps,
+            other => {
+                let known = "\"allow-all\", \"https-only\", \"redirect-to-https\"";
+                self.ctx.findings.add(raw.span(), format!("viewer_protocol {other:?} is not one of {known}"));
+                return ViewerProtocol::AllowAll;
+            }
+        };
+        if !self.scope.has_https {
+            let message = format!("viewer_protocol {text:?} needs an https listener, [server] has none");
+            self.ctx.findings.add(raw.span(), message);
+        }
+        protocol
+    }
+
+    fn hook(&mut self, event: &str, raw: Option<&Spanned<NameOr<RawHook>>>) -> Option<Hook> {
+        let raw = raw?;
+        let (function, include_body) = match raw.get_ref() {
+            NameOr::Name(function) => (function, false),
+            NameOr::Table(hook) => (&hook.function, hook.include_body),
+        };
+        self.function_exists(raw.span(), event, function);
+        if include_body && event.ends_with("-response") {
+            let message = format!("include_body on {event}: only request events have a body");
+            self.ctx.findings.add(raw.span(), message);
+        }
+        Some(Hook { function: function.clone(), include_body })
+    }
+
+    fn function_exists(&mut self, span: Range<usize>, event: &str, function: &str) {
+        if !self.scope.functions.contains_key(function) {
+            let known = names(self.scope.functions);
+            let message = format!("{event} names function {function:?}, which does not exist ({known})");
+            self.ctx.findings.add(span, message);
+        }
+    }
+}
+
+/// For messages.
+fn names<T>(named: &Named<T>) -> String {
+    if named.is_empty() {
+        return "there are none".into();
+    }
+    let names: Vec<&str> = named.keys().map(|name| name.get_ref().as_str()).collect();
+    format!("there are: {}", names.join(", "))
+}

@@ -1,0 +1,128 @@
+//! Checks of one function: `[functions.NAME]`.
+
+use environment::Runtime;
+use environment::limits;
+use functions::{FunctionConfig, PackageSource};
+use std::collections::BTreeMap;
+
+use super::Context;
+use crate::raw::{Named, RawFunction, Text};
+
+/// AWS: "CreateFunction", FunctionName without an ARN; and Handler.
+const NAME_MAX: usize = 64;
+const HANDLER_MAX: usize = 128;
+const HANDLER_DEFAULT: &str = "index.handler";
+const RUNTIME_DEFAULT: Runtime = Runtime::Nodejs22;
+/// The runtime's own names (AWS: "Defined runtime environment variables").
+const RESERVED_PREFIXES: [&str; 2] = ["AWS_", "LAMBDA_"];
+const RESERVED: [&str; 2] = ["_HANDLER", "_X_AMZN_TRACE_ID"];
+
+/// The function and the digest of its package, or `None` when there are problems.
+pub(super) fn function(ctx: &mut Context, name: &Text, raw: &RawFunction) -> Option<(FunctionConfig, String)> {
+    let before = ctx.findings.count();
+    check_name(ctx, name);
+    let package = package(ctx, name, raw);
+    let timeout_bounds = limits::TIMEOUT_MIN..=limits::TIMEOUT_MAX_EDGE;
+    let memory_bounds = limits::MEMORY_MB_MIN..=limits::MEMORY_MB_MAX;
+    let environments_default = limits::ENVIRONMENTS_MAX_DEFAULT;
+    let environments = raw.environments_max.as_ref();
+    let config = FunctionConfig {
+        name: name.get_ref().clone(),
+        version: "1".into(),
+        handler: handler(ctx, raw),
+        runtime: runtime(ctx, raw),
+        memory_mb: ctx.number("memory_mb", raw.memory_mb.as_ref(), limits::MEMORY_MB_DEFAULT, memory_bounds),
+        timeout: ctx.duration("timeout", raw.timeout.as_ref(), limits::TIMEOUT_DEFAULT, timeout_bounds),
+        variables: variables(ctx, name, &raw.environment),
+        environments_max: ctx.number("environments_max", environments, environments_default, 1..=environments_default),
+        package: package?,
+    };
+    if ctx.findings.count() > before {
+        return None;
+    }
+    match functions::check_package(&config) {
+        Ok(digest) => Some((config, digest.0)),
+        Err(error) => {
+            ctx.findings.add(name.span(), format!("function {}: {error}", name.get_ref()));
+            None
+        }
+    }
+}
+
+fn check_name(ctx: &mut Context, name: &Text) {
+    let text = name.get_ref();
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+    if text.is_empty() || text.len() > NAME_MAX || !text.bytes().all(allowed) {
+        let rule = format!("1 to {NAME_MAX} letters, digits, - and _");
+        ctx.findings.add(name.span(), format!("function name {text:?} must be {rule}"));
+    }
+}
+
+fn package(ctx: &mut Context, name: &Text, raw: &RawFunction) -> Option<PackageSource> {
+    let Some(code) = &raw.code else {
+        ctx.findings.add(name.span(), format!("function {} has no code: a directory or a .zip", name.get_ref()));
+        return None;
+    };
+    let path = ctx.path(code.get_ref());
+    let is_zip = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("zip"));
+    match std::fs::metadata(&path) {
+        Ok(metadata) if metadata.is_dir() => Some(PackageSource::Directory(path)),
+        Ok(_) if is_zip => Some(PackageSource::Zip(path)),
+        Ok(_) => {
+            let message = format!("code {} is neither a directory nor a .zip file", path.display());
+            ctx.findings.add(code.span(), message);
+            None
+        }
+        Err(error) => {
+            ctx.findings.add(code.span(), format!("code {}: {error}", path.display()));
+            None
+        }
+    }
+}
+
+fn handler(ctx: &mut Context, raw: &RawFunction) -> String {
+    let Some(handler) = &raw.handler else { return HANDLER_DEFAULT.into() };
+    let text = handler.get_ref();
+    let parts = text.rsplit_once('.');
+    let named = parts.is_some_and(|(module, export)| !module.is_empty() && !export.is_empty());
+    if !named || text.len() > HANDLER_MAX || text.contains(char::is_whitespace) {
+        let rule = format!("a module and an export with a dot between, at most {HANDLER_MAX} characters");
+        ctx.findings.add(handler.span(), format!("handler {text:?} must be {rule}, as in \"{HANDLER_DEFAULT}\""));
+    }
+    text.clone()
+}
+
+fn runtime(ctx: &mut Context, raw: &RawFunction) -> Runtime {
+    let Some(runtime) = &raw.runtime else { return RUNTIME_DEFAULT };
+    Runtime::from_id(runtime.get_ref()).unwrap_or_else(|| {
+        let known = Runtime::ALL.map(Runtime::id).join(", ");
+        ctx.findings.add(runtime.span(), format!("runtime {:?} is not one of {known}", runtime.get_ref()));
+        RUNTIME_DEFAULT
+    })
+}
+
+fn variables(ctx: &mut Context, function: &Text, raw: &Named<String>) -> BTreeMap<String, String> {
+    for (name, value) in raw {
+        let text = name.get_ref();
+        let mut bytes = text.bytes();
+        let starts = bytes.next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_');
+        if !starts || !bytes.all(|b| b.is_ascii_alphanumeric() || b == b'_') {
+            ctx.findings
+                .add(name.span(), format!("variable name {text:?} must be letters, digits and _, no digit first"));
+        }
+        if RESERVED.contains(&text.as_str()) || RESERVED_PREFIXES.iter().any(|prefix| text.starts_with(prefix)) {
+            ctx.findings.add(name.span(), format!("variable name {text} is reserved for the runtime"));
+        }
+        if value.contains('\0') {
+            ctx.findings.add(name.span(), format!("variable {text} contains a zero byte"));
+        }
+    }
+    let bytes: usize = raw.iter().map(|(name, value)| name.get_ref().len() + value.len()).sum();
+    if bytes > limits::VARIABLES_BYTES_MAX {
+        let limit = limits::VARIABLES_BYTES_MAX;
+        let message =
+            format!("variables of function {} have {bytes} bytes, at most {limit} are allowed", function.get_ref());
+        ctx.findings.add(function.span(), message);
+    }
+    raw.iter().map(|(name, value)| (name.get_ref().clone(), value.clone())).collect()
+}

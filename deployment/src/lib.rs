@@ -1,0 +1,58 @@
+//! From `selvedge.toml` to a checked [`Deployment`]: raw settings, one pass of
+//! checks that collects every problem with its line, and values with nothing
+//! left to validate. `cli` calls [`load`]; `proxy` reads the model.
+
+mod check;
+mod digest;
+mod managed;
+mod model;
+mod normalise;
+mod pattern;
+mod problem;
+mod raw;
+mod select;
+mod server;
+mod units;
+
+use std::path::{Path, PathBuf};
+
+pub use model::{
+    AllowedMethods, Behavior, CachePolicy, Deployment, Distribution, ErrorPage, ForwardPolicy, HeaderSelection, Hook,
+    Hooks, Origin, OriginKind, Selection, ViewerProtocol,
+};
+pub use normalise::normalise;
+pub use pattern::PathPattern;
+pub use problem::{Problem, Problems};
+pub use server::Server;
+
+/// A whole configuration file: how the process listens, and what it runs.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub server: Server,
+    pub deployment: Deployment,
+}
+
+/// Reads and checks a configuration file. Relative paths in it are relative to
+/// the file's own directory.
+///
+/// # Errors
+/// Every problem found, in the order of the lines. A file that is not TOML, or
+/// that has an unknown key or a value of the wrong type, gives that one problem:
+/// nothing after it can be read with certainty.
+pub fn load(path: &Path) -> Result<Config, Problems> {
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) => return Err(Problems::of_file(path, format!("cannot be read: {error}"))),
+    };
+    let directory = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
+        _ => PathBuf::from("."),
+    };
+    match std::path::absolute(&directory) {
+        Ok(directory) => check::config(path, &directory, &text),
+        Err(error) => Err(Problems::of_file(path, format!("its directory has no absolute path: {error}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,160 @@
+//! The checked deployment: distributions, behaviors, origins and functions with
+//! nothing left to validate. Built only by this crate; read by `proxy`.
+
+use functions::FunctionConfig;
+use http::{HeaderName, HeaderValue};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::pattern::PathPattern;
+
+/// Everything a PoP runs, as one immutable value.
+#[derive(Clone, Debug)]
+pub struct Deployment {
+    /// SHA-256 of the configuration and of every function's package, lower-case hex.
+    pub digest: String,
+    pub functions: BTreeMap<String, FunctionConfig>,
+    pub distributions: Vec<Arc<Distribution>>,
+}
+
+/// One distribution (AWS: "CreateDistribution").
+#[derive(Clone, Debug)]
+pub struct Distribution {
+    /// The table's name in the configuration.
+    pub name: String,
+    /// Stable id, `E` and 13 upper-case letters or digits, derived from the name.
+    pub id: String,
+    /// Stable domain, for example `d2f4k….selvedge.local`; always accepted besides `domains`.
+    pub domain_name: String,
+    /// Lower-case host names, without port; `*` takes what no other distribution names,
+    /// `*.example.com` one label or more.
+    pub domains: Vec<String>,
+    /// Without the leading slash.
+    pub default_root_object: Option<String>,
+    pub origins: BTreeMap<String, Arc<Origin>>,
+    /// In order; the last one is the default behavior with pattern `*`.
+    pub behaviors: Vec<Arc<Behavior>>,
+    pub error_pages: Vec<ErrorPage>,
+}
+
+/// CloudFront's custom error response.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ErrorPage {
+    pub error_code: u16,
+    /// `(path, code to answer with)`; `None` changes only the caching of the error.
+    pub page: Option<(String, u16)>,
+    pub error_caching_min_ttl: Duration,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    pub name: String,
+    pub kind: OriginKind,
+    /// Added to every request to this origin.
+    pub custom_headers: Vec<(HeaderName, HeaderValue)>,
+    /// 1 to 3 (AWS: "Connection attempts").
+    pub connection_attempts: u8,
+    pub connect_timeout: Duration,
+    /// First byte, and every gap after it.
+    pub read_timeout: Duration,
+    pub keepalive_timeout: Duration,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OriginKind {
+    Http {
+        tls: bool,
+        host: String,
+        port: u16,
+        /// Prefix of every request path: empty, or starts with `/` and does not end with it.
+        path: String,
+    },
+    /// Absolute path of a directory that exists.
+    Directory(PathBuf),
+}
+
+#[derive(Clone, Debug)]
+pub struct Behavior {
+    pub pattern: PathPattern,
+    pub origin: Arc<Origin>,
+    pub allowed_methods: AllowedMethods,
+    pub viewer_protocol: ViewerProtocol,
+    pub cache: CachePolicy,
+    pub forward: ForwardPolicy,
+    pub hooks: Hooks,
+}
+
+/// The three sets CloudFront allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AllowedMethods {
+    Read,
+    ReadAndOptions,
+    All,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ViewerProtocol {
+    AllowAll,
+    HttpsOnly,
+    RedirectToHttps,
+}
+
+/// CloudFront's cache policy: TTL bounds and what is in the key. What is in the
+/// key is always forwarded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CachePolicy {
+    /// The managed policy's or the configuration's name, for logs.
+    pub name: String,
+    pub min_ttl: Duration,
+    pub default_ttl: Duration,
+    pub max_ttl: Duration,
+    /// Lower-case names whose whole value is in the key.
+    pub headers: Vec<HeaderName>,
+    pub cookies: Selection,
+    pub query: Selection,
+    pub gzip: bool,
+    pub brotli: bool,
+}
+
+/// CloudFront's origin request policy: what is forwarded but not in the key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ForwardPolicy {
+    pub headers: HeaderSelection,
+    pub cookies: Selection,
+    pub query: Selection,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HeaderSelection {
+    None,
+    Only(Vec<HeaderName>),
+    AllViewer,
+    AllExcept(Vec<HeaderName>),
+}
+
+/// Which cookies or query parameters, by exact, case-sensitive name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Selection {
+    None,
+    Only(Vec<String>),
+    AllExcept(Vec<String>),
+    All,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Hooks {
+    pub viewer_request: Option<Hook>,
+    pub origin_request: Option<Hook>,
+    pub origin_response: Option<Hook>,
+    pub viewer_response: Option<Hook>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hook {
+    /// A key of [`Deployment::functions`].
+    pub function: String,
+    /// Only ever true on request events.
+    pub include_body: bool,
+}

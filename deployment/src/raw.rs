@@ -1,0 +1,212 @@
+//! The configuration file as written: names and types, no meaning yet. Unknown
+//! keys are errors. Every value that can be wrong carries its place in the file.
+
+use serde::Deserialize;
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
+use toml::Spanned;
+
+/// Tables by name, with the place of the name.
+pub(crate) type Named<T> = BTreeMap<Spanned<String>, T>;
+pub(crate) type Text = Spanned<String>;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawConfig {
+    #[serde(default)]
+    pub(crate) server: RawServer,
+    #[serde(default)]
+    pub(crate) functions: Named<RawFunction>,
+    #[serde(default)]
+    pub(crate) distributions: Named<RawDistribution>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawServer {
+    pub(crate) http: Option<Vec<Text>>,
+    pub(crate) https: Option<Spanned<Vec<Text>>>,
+    pub(crate) certificates: Option<Text>,
+    pub(crate) data_dir: Option<Text>,
+    pub(crate) cache_size: Option<Text>,
+    pub(crate) cache_object_size_max: Option<Text>,
+    pub(crate) header_timeout: Option<Text>,
+    pub(crate) body_timeout: Option<Text>,
+    pub(crate) idle_timeout: Option<Text>,
+    pub(crate) connections_per_address: Option<Spanned<i64>>,
+    pub(crate) header_size_max: Option<Text>,
+    pub(crate) h2_streams_max: Option<Spanned<i64>>,
+    pub(crate) threads: Option<Spanned<i64>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawFunction {
+    pub(crate) code: Option<Text>,
+    pub(crate) handler: Option<Text>,
+    pub(crate) runtime: Option<Text>,
+    pub(crate) memory_mb: Option<Spanned<i64>>,
+    pub(crate) timeout: Option<Text>,
+    #[serde(default)]
+    pub(crate) environment: Named<String>,
+    pub(crate) environments_max: Option<Spanned<i64>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawDistribution {
+    #[serde(default)]
+    pub(crate) domains: Vec<Text>,
+    pub(crate) default_root_object: Option<Text>,
+    #[serde(default)]
+    pub(crate) origins: Named<RawOrigin>,
+    #[serde(default)]
+    pub(crate) behaviors: Vec<Spanned<RawBehavior>>,
+    pub(crate) default_behavior: Option<Spanned<RawBehavior>>,
+    #[serde(default)]
+    pub(crate) error_pages: Vec<Spanned<RawErrorPage>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawOrigin {
+    pub(crate) directory: Option<Text>,
+    pub(crate) url: Option<Text>,
+    pub(crate) connect_timeout: Option<Text>,
+    pub(crate) read_timeout: Option<Text>,
+    pub(crate) keepalive_timeout: Option<Text>,
+    pub(crate) connection_attempts: Option<Spanned<i64>>,
+    #[serde(default)]
+    pub(crate) headers: Named<Text>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawBehavior {
+    pub(crate) path: Option<Text>,
+    pub(crate) origin: Option<Text>,
+    pub(crate) allowed_methods: Option<Text>,
+    pub(crate) viewer_protocol: Option<Text>,
+    pub(crate) cache: Option<Spanned<NameOr<RawCache>>>,
+    pub(crate) forward: Option<Spanned<NameOr<RawForward>>>,
+    #[serde(default)]
+    pub(crate) hooks: RawHooks,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawCache {
+    pub(crate) min_ttl: Option<Text>,
+    pub(crate) default_ttl: Option<Text>,
+    pub(crate) max_ttl: Option<Text>,
+    #[serde(default)]
+    pub(crate) headers: Vec<Text>,
+    pub(crate) cookies: Option<Spanned<RawSelection>>,
+    pub(crate) query: Option<Spanned<RawSelection>>,
+    pub(crate) gzip: Option<bool>,
+    pub(crate) brotli: Option<bool>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawForward {
+    pub(crate) headers: Option<Spanned<RawSelection>>,
+    pub(crate) cookies: Option<Spanned<RawSelection>>,
+    pub(crate) query: Option<Spanned<RawSelection>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct RawHooks {
+    pub(crate) viewer_request: Option<Spanned<NameOr<RawHook>>>,
+    pub(crate) origin_request: Option<Spanned<NameOr<RawHook>>>,
+    pub(crate) origin_response: Option<Spanned<NameOr<RawHook>>>,
+    pub(crate) viewer_response: Option<Spanned<NameOr<RawHook>>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawHook {
+    pub(crate) function: String,
+    #[serde(default)]
+    pub(crate) include_body: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawErrorPage {
+    pub(crate) error_code: Spanned<i64>,
+    pub(crate) path: Option<Text>,
+    pub(crate) response_code: Option<Spanned<i64>>,
+    pub(crate) error_caching_min_ttl: Option<Text>,
+}
+
+/// A string that names something, or a table that spells it out.
+#[derive(Debug)]
+pub(crate) enum NameOr<T> {
+    Name(String),
+    Table(Box<T>),
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for NameOr<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct NameOrTable<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for NameOrTable<T> {
+            type Value = NameOr<T>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a name or a table")
+            }
+            fn visit_str<E: Error>(self, name: &str) -> Result<Self::Value, E> {
+                Ok(NameOr::Name(name.to_owned()))
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map)).map(|table| NameOr::Table(Box::new(table)))
+            }
+        }
+        deserializer.deserialize_any(NameOrTable(PhantomData))
+    }
+}
+
+/// `"none"`, `"all"`, `[names]` or `{ except = [names] }`.
+#[derive(Debug)]
+pub(crate) enum RawSelection {
+    None,
+    All,
+    Only(Vec<String>),
+    Except(Vec<String>),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawExcept {
+    except: Vec<String>,
+}
+
+impl<'de> Deserialize<'de> for RawSelection {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Choice;
+        impl<'de> Visitor<'de> for Choice {
+            type Value = RawSelection;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("\"none\", \"all\", a list of names or { except = [names] }")
+            }
+            fn visit_str<E: Error>(self, word: &str) -> Result<Self::Value, E> {
+                match word {
+                    "none" => Ok(RawSelection::None),
+                    "all" => Ok(RawSelection::All),
+                    _ => Err(E::invalid_value(serde::de::Unexpected::Str(word), &self)),
+                }
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Self::Value, A::Error> {
+                Vec::deserialize(SeqAccessDeserializer::new(list)).map(RawSelection::Only)
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+                RawExcept::deserialize(MapAccessDeserializer::new(map)).map(|raw| RawSelection::Except(raw.except))
+            }
+        }
+        deserializer.deserialize_any(Choice)
+    }
+}

@@ -1,0 +1,30 @@
+//! How the process itself listens and which bounds every connection has.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The `[server]` table. A change of it needs a restart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    pub http: Vec<SocketAddr>,
+    pub https: Vec<SocketAddr>,
+    /// Directory of certificates and keys; present whenever `https` is not empty.
+    pub certificates: Option<PathBuf>,
+    /// Logs, unpacked packages and sockets; created when missing.
+    pub data_dir: PathBuf,
+    pub cache_bytes: u64,
+    /// A larger response is not stored.
+    pub cache_object_bytes_max: u64,
+    /// For the whole header of a request, from its first byte.
+    pub header_timeout: Duration,
+    /// For every gap in a request's body.
+    pub body_timeout: Duration,
+    /// For a connection without a request.
+    pub idle_timeout: Duration,
+    pub connections_per_address: usize,
+    /// All header lines of a request together.
+    pub header_bytes_max: usize,
+    pub h2_streams_max: u32,
+    pub threads: usize,
+}
