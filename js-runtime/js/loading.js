@@ -1,0 +1,75 @@
+// The init phase: variables, the handler's module, its export.
+import { core, internals } from "ext:core/mod.js";
+import { op_selvedge_settle } from "ext:core/ops";
+import { errorPayload, runtimeError } from "ext:runtime/errors_payload.js";
+import { ERROR, LOADED, setHandler } from "ext:runtime/invocation.js";
+import { flushRaw, writeError } from "ext:runtime/log.js";
+import { setPackageDir, setTmpDir } from "ext:runtime/tmp.js";
+import { namespace, setVariables } from "ext:runtime/namespace.js";
+
+/** Loads the function a plan describes; ends through `op_selvedge_settle`. */
+export function load(planText, createRequire) {
+  const plan = JSON.parse(planText);
+  setVariables(plan.variables);
+  setTmpDir(plan.variables.TMPDIR);
+  setPackageDir(plan.codeDir);
+  setVersion(plan.nodeVersion);
+  finish(plan, createRequire).then(
+    () => {
+      flushRaw();
+      op_selvedge_settle(LOADED, "");
+    },
+    (error) => {
+      const title = error?.name === "Runtime.UnhandledPromiseRejection" ? "Unhandled Promise Rejection" : "Uncaught Exception";
+      writeError(title, error);
+      flushRaw();
+      op_selvedge_settle(ERROR, errorPayload(error, plan.callbacks));
+    },
+  );
+}
+
+async function finish(plan, createRequire) {
+  const exports = await moduleOf(plan, createRequire);
+  const handler = exportOf(exports, plan);
+  if (!plan.callbacks && handler.length >= 3) {
+    throw runtimeError(
+      "CallbackHandlerDeprecated",
+      "ERROR: AWS Lambda has removed support for callback-based function handlers starting with Node.js 24. " +
+        "You need to modify this function to use a supported handler signature to use Node.js 24 or later.",
+    );
+  }
+  setHandler(handler, plan.context, plan.callbacks);
+}
+
+async function moduleOf(plan, createRequire) {
+  try {
+    const require = createRequire(`${plan.moduleRoot}/`);
+    const file = plan.module ?? require.resolve(plan.moduleName, { paths: [plan.codeDir, plan.moduleRoot] });
+    namespace.mainModule = core.toFileUrl?.(file) ?? `file://${file}`;
+    if (plan.esm || file.endsWith(".mjs")) return await internals.importFile(file);
+    return require(file);
+  } catch (error) {
+    if (error instanceof SyntaxError) throw runtimeError("UserCodeSyntaxError", String(error), error);
+    if (error?.code === "MODULE_NOT_FOUND") throw runtimeError("ImportModuleError", String(error), error);
+    throw error;
+  }
+}
+
+function exportOf(exports, plan) {
+  const find = (start) => plan.properties.reduce((value, name) => value?.[name], start);
+  let handler = find(exports);
+  if (handler === undefined && !plan.callbacks) handler = find(exports?.default);
+  if (handler === undefined && plan.esm) handler = find(exports?.default);
+  if (handler === undefined || handler === null) {
+    throw runtimeError("HandlerNotFound", `${plan.handler} is undefined or not exported`);
+  }
+  if (typeof handler !== "function") throw runtimeError("HandlerNotFound", `${plan.handler} is not a function`);
+  return handler;
+}
+
+function setVersion(version) {
+  const fixed = { writable: false, enumerable: true, configurable: true };
+  const { process } = globalThis;
+  Object.defineProperty(process, "version", { value: `v${version}`, ...fixed });
+  Object.defineProperty(process, "versions", { value: { ...process.versions, node: version }, ...fixed });
+}

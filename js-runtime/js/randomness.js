@@ -1,0 +1,55 @@
+// `Math.random` of our own: V8's cannot be reseeded, and copies of a process
+// must not repeat each other. sfc32, seeded from the kernel.
+import { op_selvedge_seed } from "ext:core/ops";
+
+let a = 0, b = 0, c = 0, counter = 1;
+
+function next() {
+  const sum = (((a + b) | 0) + counter) | 0;
+  counter = (counter + 1) | 0;
+  a = b ^ (b >>> 9);
+  b = (c + (c << 3)) | 0;
+  c = (c << 21) | (c >>> 11);
+  c = (c + sum) | 0;
+  return sum >>> 0;
+}
+
+/** Starts a new sequence. */
+export function reseed() {
+  const seed = new Uint32Array(3);
+  op_selvedge_seed(seed);
+  [a, b, c] = seed;
+  counter = 1;
+  for (let round = 0; round < 15; round++) next();
+}
+
+/** Puts the generator in place of V8's. */
+export function install() {
+  reseed();
+  Object.defineProperty(Math, "random", {
+    value: { random: () => ((next() >>> 5) * 67108864 + (next() >>> 6)) / 9007199254740992 }.random,
+    writable: true,
+    enumerable: false,
+    configurable: true,
+  });
+}
+
+const UUID_POOL = 128;
+
+let randomUuid;
+
+/** Keeps the built-in generator out of the reach of a handler that replaces the global one. */
+export function keepGenerator() {
+  const { crypto } = globalThis;
+  randomUuid = crypto.randomUUID.bind(crypto);
+}
+
+/**
+ * Empties the pools that the built-ins fill ahead of use. The native generator
+ * behind them notices a fork only when its own buffer of 256 bytes is used up,
+ * so the first pool filled after a fork still starts with its parent's values:
+ * the second one is the first that is ours alone.
+ */
+export function flushPools() {
+  for (let drawn = 0; drawn < 2 * UUID_POOL; drawn++) randomUuid();
+}

@@ -1,0 +1,114 @@
+//! The socket between a PoP and a zygote or template: one JSON message per
+//! `SOCK_SEQPACKET` packet, at most one descriptor attached to each.
+
+use crate::fork::adopt;
+use environment::{ControlReply, ControlRequest, ErrorPayload};
+use nix::cmsg_space;
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
+use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
+use std::io::{self, IoSlice, IoSliceMut};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+
+/// This process's end of a control socket.
+pub(crate) struct Control {
+    socket: OwnedFd,
+}
+
+impl Control {
+    /// Takes over `socket` and makes it blocking: a zygote or template has nothing else to do.
+    pub(crate) fn new(socket: OwnedFd) -> io::Result<Control> {
+        let flags = OFlag::from_bits_retain(fcntl(&socket, FcntlArg::F_GETFL)?);
+        fcntl(&socket, FcntlArg::F_SETFL(flags & !OFlag::O_NONBLOCK))?;
+        fcntl(&socket, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
+        Ok(Control { socket })
+    }
+
+    /// The next request with its descriptor; `None` when the PoP is gone.
+    pub(crate) fn receive(&self) -> io::Result<Option<(ControlRequest, Option<OwnedFd>)>> {
+        let mut packet = vec![0; REQUEST_BYTES_MAX];
+        let mut attached = cmsg_space!([RawFd; 1]);
+        let (length, flags, descriptor) = loop {
+            let mut parts = [IoSliceMut::new(&mut packet)];
+            let flags = MsgFlags::MSG_CMSG_CLOEXEC;
+            match recvmsg::<()>(self.socket.as_raw_fd(), &mut parts, Some(&mut attached), flags) {
+                Ok(message) => {
+                    let descriptor = message.cmsgs()?.find_map(|part| match part {
+                        ControlMessageOwned::ScmRights(numbers) => numbers.first().copied().map(adopt),
+                        _ => None,
+                    });
+                    break (message.bytes, message.flags, descriptor);
+                }
+                Err(Errno::EINTR) => {}
+                Err(Errno::ECONNRESET) => return Ok(None),
+                Err(error) => return Err(error.into()),
+            }
+        };
+        if length == 0 {
+            return Ok(None);
+        }
+        if flags.contains(MsgFlags::MSG_TRUNC) {
+            return Err(io::Error::other(format!("control request is over the limit of {REQUEST_BYTES_MAX} bytes")));
+        }
+        let request = serde_json::from_slice(&packet[..length])
+            .map_err(|error| io::Error::other(format!("control request cannot be parsed: {error}")))?;
+        Ok(Some((request, descriptor)))
+    }
+
+    /// Sends `reply`, with `descriptor` attached when there is one.
+    pub(crate) fn send(&self, reply: &ControlReply, descriptor: Option<BorrowedFd<'_>>) -> io::Result<()> {
+        let packet = serde_json::to_vec(reply)?;
+        let parts = [IoSlice::new(&packet)];
+        let numbers: Vec<RawFd> = descriptor.iter().map(AsRawFd::as_raw_fd).collect();
+        let rights = [ControlMessage::ScmRights(&numbers)];
+        let attached = if numbers.is_empty() { &rights[..0] } else { &rights[..] };
+        loop {
+            match sendmsg::<()>(self.socket.as_raw_fd(), &parts, attached, MsgFlags::MSG_NOSIGNAL, None) {
+                Ok(_) => return Ok(()),
+                Err(Errno::EINTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}
+
+impl AsFd for Control {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+/// A log line that fits one packet.
+pub(crate) fn fit_line(line: &[u8]) -> String {
+    let mut line = String::from_utf8_lossy(line).into_owned();
+    cut(&mut line, TEXT_BYTES_MAX);
+    line
+}
+
+/// `error` cut to what fits one packet whatever the handler's module threw.
+pub(crate) fn fit_packet(mut error: ErrorPayload) -> ErrorPayload {
+    cut(&mut error.error_type, TEXT_BYTES_MAX);
+    cut(&mut error.error_message, TEXT_BYTES_MAX);
+    error.trace.truncate(TRACE_LINES_MAX);
+    for line in &mut error.trace {
+        cut(line, TRACE_LINE_BYTES_MAX);
+    }
+    error
+}
+
+/// Cuts `text` to at most `bytes_max`, between characters.
+fn cut(text: &mut String, bytes_max: usize) {
+    if text.len() > bytes_max {
+        let end = (0..=bytes_max).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+        text.truncate(end);
+    }
+}
+
+/// A manifest: paths, names and 4 KiB of variables, escaped.
+const REQUEST_BYTES_MAX: usize = 128 * 1024;
+
+/// A packet must fit the socket's send buffer (208 KiB unless the system says otherwise) even
+/// when JSON doubles it.
+const TEXT_BYTES_MAX: usize = 16 * 1024;
+const TRACE_LINES_MAX: usize = 32;
+const TRACE_LINE_BYTES_MAX: usize = 1024;

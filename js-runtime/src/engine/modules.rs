@@ -1,0 +1,266 @@
+//! Where modules come from: the function's own directory and its
+//! `node_modules`, for `import` and for `require`, CommonJS or ES module.
+
+use super::source_maps;
+use deno_core::url::Url;
+use deno_core::{
+    FastString, ModuleLoadOptions, ModuleLoadReferrer, ModuleLoadResponse, ModuleLoader, ModuleSource,
+    ModuleSourceCode, ModuleSpecifier, ModuleType, ResolutionKind,
+};
+use deno_error::JsErrorBox;
+use deno_permissions::{OpenAccessKind, PermissionsContainer};
+use node_resolver::cache::{NodeResolutionSys, NodeResolutionThreadLocalCache};
+use node_resolver::errors::{PackageFolderResolveError, PackageJsonLoadError, PackageNotFoundError};
+use node_resolver::{
+    DenoIsBuiltInNodeModuleChecker, InNpmPackageChecker, NodeResolutionKind, NodeResolver, NodeResolverOptions,
+    NpmPackageFolderResolver, PackageJsonResolver, PackageJsonThreadLocalCache, ResolutionMode, UrlOrPathRef,
+};
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// The system the resolvers read.
+pub(crate) type Sys = sys_traits::impls::RealSys;
+type Resolver = NodeResolver<InNodeModules, DenoIsBuiltInNodeModuleChecker, FunctionPackages, Sys>;
+type PackageJson = PackageJsonResolver<Sys>;
+
+/// A package is what lies below a `node_modules` directory.
+#[derive(Clone, Debug)]
+pub(crate) struct InNodeModules;
+
+impl InNpmPackageChecker for InNodeModules {
+    fn in_npm_package(&self, specifier: &Url) -> bool {
+        specifier.path().contains("/node_modules/")
+    }
+}
+
+/// Finds a package in the `node_modules` directories above its user.
+#[derive(Clone, Debug)]
+pub(crate) struct FunctionPackages;
+
+impl NpmPackageFolderResolver for FunctionPackages {
+    fn resolve_package_folder_from_package(
+        &self,
+        name: &str,
+        referrer: &UrlOrPathRef,
+    ) -> Result<PathBuf, PackageFolderResolveError> {
+        let found = referrer.path().ok().and_then(|file| {
+            file.ancestors()
+                .skip(1)
+                .filter(|dir| !dir.ends_with("node_modules"))
+                .map(|dir| dir.join("node_modules").join(name))
+                .find(|package| package.is_dir())
+        });
+        found.ok_or_else(|| {
+            PackageNotFoundError { package_name: name.to_string(), referrer: referrer.display(), referrer_extra: None }
+                .into()
+        })
+    }
+
+    fn resolve_types_package_folder(
+        &self,
+        _: &str,
+        _: Option<&deno_semver::Version>,
+        _: Option<&UrlOrPathRef>,
+    ) -> Option<PathBuf> {
+        None
+    }
+}
+
+/// What the loaders may read: known when a function is loaded.
+pub(crate) struct Access {
+    pub(crate) permissions: PermissionsContainer,
+    pub(crate) code_dir: PathBuf,
+}
+
+/// The module loaders of one engine.
+pub(crate) struct Loaders {
+    pub(crate) node: deno_node::NodeExtInitServices<InNodeModules, FunctionPackages, Sys>,
+    pub(crate) import: Rc<dyn ModuleLoader>,
+}
+
+/// Makes the loaders of one engine; `access` is filled in when a function is loaded.
+pub(crate) fn loaders(access: &Rc<RefCell<Access>>) -> Loaders {
+    let package_json = Arc::new(PackageJson::new(Sys::default(), Some(Arc::new(PackageJsonThreadLocalCache))));
+    let resolver = Arc::new(Resolver::new(
+        InNodeModules,
+        DenoIsBuiltInNodeModuleChecker,
+        FunctionPackages,
+        package_json.clone(),
+        NodeResolutionSys::new(Sys::default(), Some(Arc::new(NodeResolutionThreadLocalCache))),
+        NodeResolverOptions::default(),
+    ));
+    let node = deno_node::NodeExtInitServices {
+        node_require_loader: Rc::new(RequireLoader { package_json: package_json.clone(), access: access.clone() }),
+        node_resolver: resolver.clone(),
+        pkg_json_resolver: package_json.clone(),
+        sys: Sys::default(),
+    };
+    Loaders { node, import: Rc::new(ImportLoader { resolver, package_json, access: access.clone() }) }
+}
+
+fn is_commonjs(package_json: &PackageJson, path: &Path) -> bool {
+    match path.extension().and_then(|extension| extension.to_str()) {
+        Some("cjs") => true,
+        Some("mjs" | "json" | "node" | "wasm") => false,
+        _ => package_json.get_closest_package_json(path).ok().flatten().is_none_or(|package| package.typ != "module"),
+    }
+}
+
+struct RequireLoader {
+    package_json: Arc<PackageJson>,
+    access: Rc<RefCell<Access>>,
+}
+
+impl deno_node::NodeRequireLoader for RequireLoader {
+    fn ensure_read_permission<'a>(
+        &self,
+        permissions: &mut PermissionsContainer,
+        path: Cow<'a, Path>,
+    ) -> Result<Cow<'a, Path>, JsErrorBox> {
+        permissions
+            .check_open(path, OpenAccessKind::ReadNoFollow, None)
+            .map(deno_permissions::CheckedPath::into_path)
+            .map_err(JsErrorBox::from_err)
+    }
+
+    fn load_text_file_lossy(&self, path: &Path) -> Result<FastString, JsErrorBox> {
+        let bytes = std::fs::read(path).map_err(JsErrorBox::from_err)?;
+        Ok(FastString::from(String::from_utf8_lossy(&bytes).into_owned()))
+    }
+
+    fn is_maybe_cjs(&self, specifier: &Url) -> Result<bool, PackageJsonLoadError> {
+        Ok(specifier.to_file_path().is_ok_and(|path| is_commonjs(&self.package_json, &path)))
+    }
+
+    fn is_maybe_cjs_from_require(&self, specifier: &Url) -> Result<bool, PackageJsonLoadError> {
+        self.is_maybe_cjs(specifier)
+    }
+
+    fn resolve_require_node_module_paths(&self, from: &Path) -> Vec<String> {
+        let code_dir = &self.access.borrow().code_dir;
+        let mut paths = deno_node::default_resolve_require_node_module_paths(from);
+        paths.retain(|path| Path::new(path).starts_with(code_dir));
+        paths
+    }
+}
+
+struct ImportLoader {
+    resolver: Arc<Resolver>,
+    package_json: Arc<PackageJson>,
+    access: Rc<RefCell<Access>>,
+}
+
+impl ImportLoader {
+    fn readable(&self, path: PathBuf) -> Option<PathBuf> {
+        let access = self.access.borrow();
+        let checked = access.permissions.check_open(Cow::Owned(path), OpenAccessKind::Read, Some("source map"));
+        checked.ok().map(|path| path.into_path().into_owned())
+    }
+
+    fn source(&self, specifier: &ModuleSpecifier) -> Result<ModuleSource, JsErrorBox> {
+        let path = specifier
+            .to_file_path()
+            .map_err(|()| JsErrorBox::type_error(format!("{specifier}: only files and built-ins can be imported")))?;
+        let path = self
+            .access
+            .borrow()
+            .permissions
+            .check_open(Cow::Owned(path), OpenAccessKind::ReadNoFollow, Some("import"))
+            .map_err(JsErrorBox::from_err)?
+            .into_path();
+        let text = std::fs::read_to_string(&path).map_err(|error| unreadable(specifier, &error))?;
+        let (kind, code) = match path.extension().and_then(|extension| extension.to_str()) {
+            Some("json") => (ModuleType::Json, text),
+            _ if is_commonjs(&self.package_json, &path) => {
+                (ModuleType::JavaScript, commonjs_as_module(specifier, &path, text)?)
+            }
+            _ => (ModuleType::JavaScript, text),
+        };
+        Ok(ModuleSource::new(kind, ModuleSourceCode::String(code.into()), specifier, None))
+    }
+}
+
+/// A module file that cannot be read, with the code Node gives it.
+#[derive(Debug, thiserror::Error, deno_error::JsError)]
+#[class(generic)]
+#[property("code" = self.code())]
+#[error("Cannot find module '{0}'")]
+struct ModuleNotFound(String);
+
+impl ModuleNotFound {
+    fn code(&self) -> &'static str {
+        "ERR_MODULE_NOT_FOUND"
+    }
+}
+
+fn unreadable(specifier: &ModuleSpecifier, error: &std::io::Error) -> JsErrorBox {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => JsErrorBox::from_err(ModuleNotFound(specifier.path().to_string())),
+        _ => JsErrorBox::generic(format!("{specifier}: {error}")),
+    }
+}
+
+/// An ES module that exports what a CommonJS module exports, by the names its source shows.
+fn commonjs_as_module(specifier: &Url, path: &Path, text: String) -> Result<String, JsErrorBox> {
+    let parsed = deno_ast::parse_program(deno_ast::ParseParams {
+        specifier: specifier.clone(),
+        text: text.as_str().into(),
+        media_type: deno_ast::MediaType::Cjs,
+        capture_tokens: true,
+        scope_analysis: false,
+        maybe_syntax: None,
+    })
+    .map_err(|error| JsErrorBox::new("SyntaxError", error.to_string()))?;
+    if !parsed.compute_is_script() {
+        return Ok(text);
+    }
+    let quote = |text: &str| serde_json::Value::from(text).to_string();
+    let mut module = format!(
+        "import {{ createRequire as __createRequire }} from \"node:module\";\n\
+         const __exports = __createRequire(import.meta.url)({});\nexport default __exports;\n",
+        quote(&path.to_string_lossy())
+    );
+    let names = parsed.analyze_cjs().exports;
+    for (index, name) in names.iter().filter(|name| !matches!(name.as_str(), "default" | "module.exports")).enumerate()
+    {
+        let name = quote(name);
+        write!(module, "const __export{index} = __exports[{name}];\nexport {{ __export{index} as {name} }};\n")
+            .expect("strings take every write");
+    }
+    Ok(module)
+}
+
+impl ModuleLoader for ImportLoader {
+    fn resolve(&self, specifier: &str, referrer: &str, _: ResolutionKind) -> Result<ModuleSpecifier, JsErrorBox> {
+        if specifier.starts_with("node:") || specifier.starts_with("file:") {
+            return Url::parse(specifier).map_err(JsErrorBox::from_err);
+        }
+        let referrer = Url::parse(referrer).map_err(JsErrorBox::from_err)?;
+        self.resolver
+            .resolve(specifier, &referrer, ResolutionMode::Import, NodeResolutionKind::Execution)
+            .map_err(JsErrorBox::from_err)?
+            .into_url()
+            .map_err(JsErrorBox::from_err)
+    }
+
+    fn load(
+        &self,
+        specifier: &ModuleSpecifier,
+        _: Option<&ModuleLoadReferrer>,
+        _: ModuleLoadOptions,
+    ) -> ModuleLoadResponse {
+        ModuleLoadResponse::Sync(self.source(specifier))
+    }
+
+    fn get_source_map(&self, file_name: &str) -> Option<Cow<'_, [u8]>> {
+        source_maps::read(file_name, &|path| self.readable(path)).map(Cow::Owned)
+    }
+
+    fn source_map_source_exists(&self, source_url: &str) -> Option<bool> {
+        Some(source_maps::source_exists(source_url, &|path| self.readable(path)))
+    }
+}

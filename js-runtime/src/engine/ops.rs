@@ -1,0 +1,139 @@
+//! The engine's own operations: how JavaScript ends an invocation, writes a log
+//! line and draws a seed; and the operations that `deno_node` imports by name
+//! but that belong to a part of Deno that is not here.
+
+use crate::engine::LogSink;
+use crate::engine::extensions::switch_off;
+use deno_core::{OpState, op2, v8};
+use deno_error::JsErrorBox;
+use rand::RngCore;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+/// How JavaScript said that what it was asked to do is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Settled {
+    Result,
+    Error,
+    Rejection,
+    Exception,
+    Loaded,
+}
+
+/// What the operations share with the engine.
+pub(crate) struct Shared {
+    pub(crate) log: RefCell<LogSink>,
+    pub(crate) settled: RefCell<Option<(Settled, String)>>,
+    pub(crate) exit_code: Cell<Option<i32>>,
+    pub(crate) isolate: RefCell<Option<v8::IsolateHandle>>,
+}
+
+impl Shared {
+    pub(crate) fn new(log: LogSink) -> Shared {
+        Shared {
+            log: RefCell::new(log),
+            settled: RefCell::new(None),
+            exit_code: Cell::new(None),
+            isolate: RefCell::new(None),
+        }
+    }
+
+    /// Forgets how the last invocation ended.
+    pub(crate) fn begin(&self) {
+        self.settled.take();
+        self.exit_code.set(None);
+    }
+}
+
+deno_core::extension!(
+    selvedge_ops,
+    ops = [
+        op_selvedge_settle,
+        op_selvedge_exit,
+        op_selvedge_log,
+        op_selvedge_seed,
+        op_selvedge_arch,
+        op_napi_open,
+        op_create_worker,
+        op_bootstrap_color_depth,
+        op_current_thread_cpu_usage,
+        op_http_notify_serving,
+        op_http_serve_address_override,
+        op_set_raw,
+    ],
+    middleware = switch_off,
+);
+
+#[op2(fast)]
+fn op_selvedge_settle(state: &mut OpState, #[smi] kind: i32, #[string] text: &str) {
+    let settled = match kind {
+        0 => Settled::Result,
+        1 => Settled::Error,
+        2 => Settled::Rejection,
+        3 => Settled::Exception,
+        _ => Settled::Loaded,
+    };
+    let shared = state.borrow::<Rc<Shared>>();
+    let fatal = matches!(settled, Settled::Rejection | Settled::Exception);
+    let mut slot = shared.settled.borrow_mut();
+    if fatal || slot.is_none() {
+        *slot = Some((settled, text.to_string()));
+    }
+}
+
+#[op2(fast)]
+fn op_selvedge_exit(state: &mut OpState, #[smi] code: i32) {
+    let shared = state.borrow::<Rc<Shared>>();
+    shared.exit_code.set(Some(code));
+    if let Some(isolate) = &*shared.isolate.borrow() {
+        isolate.terminate_execution();
+    }
+}
+
+#[op2(fast)]
+fn op_selvedge_log(state: &mut OpState, #[string] line: &str) {
+    let log = state.borrow::<Rc<Shared>>().log.borrow().clone();
+    log(line.as_bytes());
+}
+
+#[op2(fast)]
+fn op_selvedge_seed(#[buffer] out: &mut [u32]) {
+    for word in out {
+        *word = rand::rngs::OsRng.next_u32();
+    }
+}
+
+#[op2]
+#[string]
+fn op_selvedge_arch() -> &'static str {
+    std::env::consts::ARCH
+}
+
+#[op2(fast)]
+fn op_napi_open() -> Result<(), JsErrorBox> {
+    Err(JsErrorBox::not_supported())
+}
+
+#[op2(fast)]
+fn op_create_worker() -> Result<(), JsErrorBox> {
+    Err(JsErrorBox::not_supported())
+}
+
+#[op2(fast)]
+fn op_bootstrap_color_depth() -> i32 {
+    1
+}
+
+#[op2(fast)]
+fn op_current_thread_cpu_usage(#[buffer] out: &mut [f64]) {
+    out.fill(0.0);
+}
+
+#[op2(fast)]
+fn op_http_notify_serving() {}
+
+#[op2(fast)]
+fn op_http_serve_address_override() {}
+
+#[op2(fast)]
+fn op_set_raw() {}

@@ -1,0 +1,32 @@
+//! What a function may touch: its own code (read), its temporary directory
+//! (read and write), the network except listening. The process's sandbox holds
+//! the same line outside; here a refusal is a JavaScript error.
+
+use deno_permissions::{Permissions, PermissionsContainer, PermissionsOptions, RuntimePermissionDescriptorParser};
+use std::path::Path;
+use std::sync::Arc;
+use sys_traits::impls::RealSys;
+
+/// Nothing at all: an engine without a function.
+pub(crate) fn none() -> PermissionsContainer {
+    let parser = Arc::new(RuntimePermissionDescriptorParser::new(RealSys));
+    PermissionsContainer::new(parser, Permissions::none_without_prompt())
+}
+
+/// What the function in `code_dir` may touch, with `tmp` as its temporary directory.
+pub(crate) fn of_function(code_dir: &Path, tmp: &Path) -> PermissionsContainer {
+    let parser = Arc::new(RuntimePermissionDescriptorParser::new(RealSys));
+    let text = |path: &Path| path.to_string_lossy().into_owned();
+    let options = PermissionsOptions {
+        allow_read: Some(vec![text(code_dir), text(tmp)]),
+        allow_write: Some(vec![text(tmp)]),
+        allow_net: Some(Vec::new()),
+        allow_sys: Some(Vec::new()),
+        prompt: false,
+        ..Default::default()
+    };
+    match Permissions::from_options(&*parser, &options) {
+        Ok(permissions) => PermissionsContainer::new(parser, permissions),
+        Err(_) => none(),
+    }
+}

@@ -1,0 +1,65 @@
+//! The zygote: V8 up, built-ins loaded, no user code, one thread. Every
+//! template, and every environment that cannot share one, is forked from it.
+
+use crate::children::{Birth, Children};
+use crate::control::Control;
+use crate::{fork, sandbox, serve, template};
+use anyhow::{Context, ensure};
+use environment::ControlReply;
+use js_runtime::{engine::Engine, snapshot};
+use nix::sys::signal::Signal;
+use nix::unistd::{getppid, setsid};
+use std::io::Write;
+use std::os::fd::RawFd;
+use std::path::PathBuf;
+use std::rc::Rc;
+
+/// Runs the zygote, and in its children their own lives, until the PoP is gone.
+pub(crate) fn run(control_fd: RawFd) -> anyhow::Result<()> {
+    end_with_parent()?;
+    let control = Control::new(fork::adopt(control_fd)).context("--control-fd")?;
+    let snapshot = snapshot::load(&snapshot_path()?)?;
+    let engine = Engine::new(snapshot, Rc::new(|_| {}))?;
+    let threads = fork::thread_count()?;
+    ensure!(threads == 1, "the zygote has {threads} threads after starting V8, and can fork only with 1");
+    if let Some(missing) = sandbox::missing() {
+        let _ = writeln!(std::io::stderr(), "selvedge-js: {missing}");
+    }
+    let children = Children::new(control)?;
+    let pid = i32::try_from(std::process::id()).expect("process ids are positive ints");
+    let engine_version = format!("V8 {}", deno_core::v8::V8::get_version());
+    children.control().send(&ControlReply::ZygoteReady { pid, engine: engine_version }, None)?;
+    match children.serve()? {
+        None => fork::exit_now(0),
+        Some(Birth::Template { manifest, socket }) => template::run(engine, manifest, socket),
+        Some(Birth::Environment { id, manifest: Some(manifest), socket }) => {
+            serve::load_and_run(engine, &manifest, id, socket)
+        }
+        Some(Birth::Environment { id, manifest: None, .. }) => {
+            anyhow::bail!("environment {id}: a zygote needs a manifest to make one")
+        }
+    }
+}
+
+/// A PoP that is killed takes its zygote along. Environments do not inherit
+/// this: they end when their own socket closes.
+fn end_with_parent() -> anyhow::Result<()> {
+    let parent = getppid();
+    nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
+    ensure!(getppid() == parent, "the PoP ended before its zygote started");
+    // Fails only for a group leader, which then has no terminal's signals to fear either.
+    let _ = setsid();
+    Ok(())
+}
+
+fn snapshot_path() -> anyhow::Result<PathBuf> {
+    let binary = std::env::current_exe().context("own path")?;
+    let path = binary.with_file_name("selvedge-js.snapshot");
+    ensure!(
+        path.is_file(),
+        "no snapshot at {path}: run `{binary} snapshot {path}` once after every build",
+        path = path.display(),
+        binary = binary.display(),
+    );
+    Ok(path)
+}
