@@ -1,0 +1,208 @@
+//! What makes two requests the same to the cache, and what of a request the
+//! policies let through to the origin: headers, cookies, query parameters and
+//! the accepted encodings. Pure.
+
+use deployment::{Behavior, CachePolicy, Distribution, HeaderSelection, Selection};
+use http::HeaderMap;
+use http::header::{ACCEPT_ENCODING, COOKIE, HOST};
+
+/// The cache key's bytes: every part with its length before it, so that no part
+/// can pass for another. Holds the distribution, the behavior, the raw path, and
+/// what the cache policy names (AWS: "Understand the cache key"). The viewer's
+/// host is in it only where it reaches the origin; the scheme never is.
+pub(crate) fn cache_key(
+    distribution: &Distribution,
+    behavior: &Behavior,
+    path_and_query: (&str, &str),
+    headers: &HeaderMap,
+    host: &str,
+) -> Vec<u8> {
+    let (path, query) = path_and_query;
+    let policy = &behavior.cache;
+    let mut key = KeyBytes::default();
+    key.part(&distribution.id);
+    key.part(behavior.pattern.as_str());
+    key.part(path);
+    key.part(selected_query(query, |name| selects(&policy.query, name)));
+    if behavior.forward.headers.forwards_host() || policy.headers.contains(&HOST) {
+        key.part(host.to_ascii_lowercase());
+    }
+    for name in policy.headers.iter().filter(|name| *name != HOST) {
+        key.part(name.as_str());
+        headers.get_all(name).iter().for_each(|value| key.part(value.as_bytes()));
+        key.part("");
+    }
+    key.part(selected_cookies(headers, |name| selects(&policy.cookies, name)));
+    if let AcceptEncoding::Normalized(value) = accept_encoding(policy, headers) {
+        key.part(value);
+    }
+    key.0
+}
+
+#[derive(Default)]
+struct KeyBytes(Vec<u8>);
+
+impl KeyBytes {
+    fn part(&mut self, part: impl AsRef<[u8]>) {
+        let part = part.as_ref();
+        self.0.extend_from_slice(&(part.len() as u64).to_le_bytes());
+        self.0.extend_from_slice(part);
+    }
+}
+
+/// Whether a policy's selection has this name.
+pub(crate) fn selects(selection: &Selection, name: &str) -> bool {
+    match selection {
+        Selection::None => false,
+        Selection::All => true,
+        Selection::Only(names) => names.iter().any(|other| other == name),
+        Selection::AllExcept(names) => !names.iter().any(|other| other == name),
+    }
+}
+
+/// The parameters of a query string whose names are wanted, in their order.
+pub(crate) fn selected_query(query: &str, wanted: impl Fn(&str) -> bool) -> String {
+    let wanted = |pair: &&str| !pair.is_empty() && wanted(pair.split('=').next().unwrap_or_default());
+    query.split('&').filter(wanted).collect::<Vec<_>>().join("&")
+}
+
+/// The cookies whose names are wanted, sorted by name, as one `Cookie` value; empty when there are none.
+/// A `Cookie` header that is not in `name=value` form counts as absent.
+pub(crate) fn selected_cookies(headers: &HeaderMap, wanted: impl Fn(&str) -> bool) -> String {
+    let values = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let mut cookies: Vec<(&str, &str)> = values
+        .flat_map(|value| value.split(';'))
+        .map(str::trim)
+        .filter_map(|pair| pair.split_once('=').map(|(name, _)| (name, pair)))
+        .filter(|(name, _)| wanted(name))
+        .collect();
+    cookies.sort_by_key(|(name, _)| *name);
+    cookies.into_iter().map(|(_, pair)| pair).collect::<Vec<_>>().join("; ")
+}
+
+/// What becomes of the viewer's `Accept-Encoding` (AWS: "Cache compressed objects").
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AcceptEncoding {
+    /// The policy does not handle it: a header like any other.
+    Ordinary,
+    /// The viewer sent none: not in the key, not sent.
+    Absent,
+    /// The viewer accepts neither of ours: not in the key, `identity` to the origin.
+    Identity,
+    /// In the key, and to the origin.
+    Normalized(&'static str),
+}
+
+/// Table 3.5: which of the policy's encodings the viewer accepts.
+pub(crate) fn accept_encoding(policy: &CachePolicy, headers: &HeaderMap) -> AcceptEncoding {
+    if !policy.gzip && !policy.brotli {
+        return AcceptEncoding::Ordinary;
+    }
+    let accepted: Vec<&str> = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok()).collect();
+    if accepted.is_empty() {
+        return AcceptEncoding::Absent;
+    }
+    let accepts = |encoding: &str| {
+        accepted.iter().flat_map(|value| value.split(',')).any(|item| {
+            let mut parts = item.split(';').map(str::trim);
+            let named = parts.next().is_some_and(|name| name.eq_ignore_ascii_case(encoding));
+            named && !parts.any(|part| matches!(part, "q=0" | "q=0.0" | "q=0.00" | "q=0.000"))
+        })
+    };
+    match (policy.brotli && accepts("br"), policy.gzip && accepts("gzip")) {
+        (true, true) => AcceptEncoding::Normalized("br,gzip"),
+        (true, false) => AcceptEncoding::Normalized("br"),
+        (false, true) => AcceptEncoding::Normalized("gzip"),
+        (false, false) => AcceptEncoding::Identity,
+    }
+}
+
+/// Whether a policy lets a header through.
+pub(crate) trait ForwardsHeaders {
+    fn forwards(&self, name: &http::HeaderName) -> bool;
+
+    fn forwards_host(&self) -> bool {
+        self.forwards(&HOST)
+    }
+}
+
+impl ForwardsHeaders for HeaderSelection {
+    fn forwards(&self, name: &http::HeaderName) -> bool {
+        match self {
+            HeaderSelection::None => false,
+            HeaderSelection::AllViewer => true,
+            HeaderSelection::Only(names) => names.contains(name),
+            HeaderSelection::AllExcept(names) => !names.contains(name),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::{HeaderName, HeaderValue};
+
+    fn headers(lines: &[(&'static str, &'static str)]) -> HeaderMap {
+        lines.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect()
+    }
+
+    fn policy(gzip: bool, brotli: bool) -> CachePolicy {
+        CachePolicy {
+            name: "test".into(),
+            min_ttl: std::time::Duration::ZERO,
+            default_ttl: std::time::Duration::ZERO,
+            max_ttl: std::time::Duration::ZERO,
+            headers: vec![],
+            cookies: Selection::None,
+            query: Selection::None,
+            gzip,
+            brotli,
+        }
+    }
+
+    #[test]
+    fn parameters_are_chosen_by_exact_name_and_keep_their_order() {
+        let only = Selection::Only(vec!["b".into(), "a".into()]);
+        assert_eq!(selected_query("a=1&c=3&b=2&A=4", |name| selects(&only, name)), "a=1&b=2");
+        assert_eq!(selected_query("b=2&a=1", |name| selects(&only, name)), "b=2&a=1");
+        let except = Selection::AllExcept(vec!["a".into()]);
+        assert_eq!(selected_query("a=1&&b&c=3", |name| selects(&except, name)), "b&c=3");
+        assert_eq!(selected_query("a=1", |name| selects(&Selection::None, name)), "");
+    }
+
+    #[test]
+    fn cookies_are_sorted_by_name_and_malformed_ones_left_out() {
+        let sent = headers(&[("cookie", "z=1; a=2; junk; m=3")]);
+        assert_eq!(selected_cookies(&sent, |_| true), "a=2; m=3; z=1");
+        assert_eq!(selected_cookies(&sent, |name| name == "m"), "m=3");
+        assert_eq!(selected_cookies(&HeaderMap::new(), |_| true), "");
+    }
+
+    #[test]
+    fn accept_encoding_follows_the_policy_table() {
+        use AcceptEncoding::{Absent, Identity, Normalized, Ordinary};
+        for (gzip, brotli, sent, expected) in [
+            (true, true, "br, gzip, deflate", Normalized("br,gzip")),
+            (true, true, "gzip", Normalized("gzip")),
+            (true, true, "deflate", Identity),
+            (true, false, "br", Identity),
+            (false, true, "br;q=1, gzip", Normalized("br")),
+            (true, false, "gzip;q=0", Identity),
+            (false, false, "br, gzip", Ordinary),
+        ] {
+            assert_eq!(accept_encoding(&policy(gzip, brotli), &headers(&[("accept-encoding", sent)])), expected);
+        }
+        assert_eq!(accept_encoding(&policy(true, true), &HeaderMap::new()), Absent);
+    }
+
+    #[test]
+    fn a_part_of_the_key_cannot_pass_for_another() {
+        let mut one = KeyBytes::default();
+        one.part("ab");
+        one.part("c");
+        let mut two = KeyBytes::default();
+        two.part("a");
+        two.part("bc");
+        assert_ne!(one.0, two.0);
+    }
+}

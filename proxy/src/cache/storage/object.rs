@@ -1,0 +1,146 @@
+//! A complete response: its header and times, and its body in one piece.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::Extensions;
+use http::header::CONTENT_LENGTH;
+use pingora::cache::storage::{HandleHit, Storage};
+use pingora::cache::trace::SpanHandle;
+use pingora::cache::{CacheKey, CacheMeta};
+use pingora::http::ResponseHeader;
+use pingora::{Error, ErrorType, Result};
+use std::any::Any;
+use std::time::SystemTime;
+
+/// What Pingora's `CacheMeta` holds, in a form that a hit copies instead of parsing.
+#[derive(Clone, Debug)]
+pub(super) struct StoredMeta {
+    fresh_until: SystemTime,
+    created: SystemTime,
+    updated: SystemTime,
+    stale_while_revalidate_sec: u32,
+    stale_if_error_sec: u32,
+    header: ResponseHeader,
+    extensions: Extensions,
+}
+
+impl StoredMeta {
+    pub(super) fn of(meta: &CacheMeta) -> StoredMeta {
+        StoredMeta {
+            fresh_until: meta.fresh_until(),
+            created: meta.created(),
+            updated: meta.epoch(),
+            stale_while_revalidate_sec: meta.stale_while_revalidate_sec(),
+            stale_if_error_sec: meta.stale_if_error_sec(),
+            header: meta.response_header_copy(),
+            extensions: meta.extensions().clone(),
+        }
+    }
+
+    pub(super) fn restore(&self) -> CacheMeta {
+        let mut meta = CacheMeta::new(
+            self.fresh_until,
+            self.created,
+            self.stale_while_revalidate_sec,
+            self.stale_if_error_sec,
+            self.header.clone(),
+        );
+        if self.updated != self.created {
+            meta.set_epoch_override(self.updated);
+        }
+        *meta.extensions_mut() = self.extensions.clone();
+        meta
+    }
+
+    /// The same with the length of a body that came without one.
+    pub(super) fn with_length(&self, length: usize) -> StoredMeta {
+        let mut meta = self.clone();
+        let has_none = matches!(meta.header.status.as_u16(), 204 | 304);
+        if !has_none && !meta.header.headers.contains_key(CONTENT_LENGTH) {
+            meta.header.insert_header(CONTENT_LENGTH, length).expect("a number is a valid header value");
+        }
+        meta
+    }
+
+    fn bytes(&self) -> usize {
+        self.header.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + LINE_OVERHEAD).sum()
+    }
+}
+
+/// One cached response.
+#[derive(Debug)]
+pub(super) struct Object {
+    meta: StoredMeta,
+    body: Bytes,
+}
+
+impl Object {
+    pub(super) fn new(meta: StoredMeta, body: Bytes) -> Object {
+        Object { meta, body }
+    }
+
+    pub(super) fn meta(&self) -> &StoredMeta {
+        &self.meta
+    }
+
+    pub(super) fn body(&self) -> Bytes {
+        self.body.clone()
+    }
+
+    /// Bytes it takes from the cache's capacity.
+    pub(super) fn weight(&self) -> u32 {
+        u32::try_from(self.body.len() + self.meta.bytes() + OBJECT_OVERHEAD).unwrap_or(u32::MAX)
+    }
+}
+
+/// Reads a complete body, or a range of it.
+pub(super) struct ObjectReader {
+    whole: Bytes,
+    unread: Option<Bytes>,
+}
+
+impl ObjectReader {
+    pub(super) fn new(body: Bytes) -> ObjectReader {
+        let unread = Some(body.clone()).filter(|body| !body.is_empty());
+        ObjectReader { whole: body, unread }
+    }
+}
+
+#[async_trait]
+impl HandleHit for ObjectReader {
+    async fn read_body(&mut self) -> Result<Option<Bytes>> {
+        Ok(self.unread.take())
+    }
+
+    async fn finish(self: Box<Self>, _: &'static (dyn Storage + Sync), _: &CacheKey, _: &SpanHandle) -> Result<()> {
+        Ok(())
+    }
+
+    fn can_seek(&self) -> bool {
+        true
+    }
+
+    fn seek(&mut self, start: usize, end: Option<usize>) -> Result<()> {
+        let length = self.whole.len();
+        let end = end.unwrap_or(length).min(length);
+        if start >= end {
+            let reason = format!("range {start}..{end} is outside a body of {length} bytes");
+            return Error::e_explain(ErrorType::InternalError, reason);
+        }
+        self.unread = Some(self.whole.slice(start..end));
+        Ok(())
+    }
+
+    fn as_any(&self) -> &(dyn Any + Send + Sync) {
+        self
+    }
+
+    fn as_any_mut(&mut self) -> &mut (dyn Any + Send + Sync) {
+        self
+    }
+}
+
+/// Bytes an object takes besides its body and header lines.
+const OBJECT_OVERHEAD: usize = 512;
+/// Bytes a header line takes besides its text.
+const LINE_OVERHEAD: usize = 48;

@@ -1,0 +1,129 @@
+//! The store, driven as Pingora drives it.
+
+use super::*;
+use bytes::Bytes;
+use pingora::cache::trace::Span;
+use pingora::http::ResponseHeader;
+use std::time::{Duration, SystemTime};
+
+fn store(object_bytes_max: u64) -> &'static Store {
+    Box::leak(Box::new(Store::new(1_000_000, object_bytes_max)))
+}
+
+fn key() -> CacheKey {
+    CacheKey::new("key", "")
+}
+
+fn meta() -> CacheMeta {
+    let mut header = ResponseHeader::build(200, None).unwrap();
+    header.insert_header("etag", "\"1\"").unwrap();
+    let now = SystemTime::now();
+    CacheMeta::new(now + Duration::from_secs(60), now, 5, 7, header)
+}
+
+fn span() -> SpanHandle {
+    Span::inactive().handle()
+}
+
+async fn read_all(reader: &mut HitHandler) -> Vec<u8> {
+    let mut body = Vec::new();
+    while let Some(chunk) = reader.read_body().await.unwrap() {
+        body.extend_from_slice(&chunk);
+    }
+    body
+}
+
+#[tokio::test]
+async fn a_stored_response_comes_back_with_its_header_and_times() {
+    let store = store(1000);
+    assert!(store.lookup(&key(), &span()).await.unwrap().is_none());
+    let mut writer = store.get_miss_handler(&key(), &meta(), &span()).await.unwrap();
+    writer.write_body(Bytes::from_static(b"hello "), false).await.unwrap();
+    writer.write_body(Bytes::from_static(b"world"), true).await.unwrap();
+    writer.finish().await.unwrap();
+    let (found, mut reader) = store.lookup(&key(), &span()).await.unwrap().unwrap();
+    assert_eq!(found.headers()["etag"], "\"1\"");
+    assert_eq!((found.stale_while_revalidate_sec(), found.stale_if_error_sec()), (5, 7));
+    assert!(found.is_fresh(SystemTime::now()));
+    assert_eq!(read_all(&mut reader).await, b"hello world");
+}
+
+#[tokio::test]
+async fn a_reader_follows_a_response_while_it_fills() {
+    let store = store(1000);
+    let mut writer = store.get_miss_handler(&key(), &meta(), &span()).await.unwrap();
+    writer.write_body(Bytes::from_static(b"one"), false).await.unwrap();
+    let (_, mut reader) = store.lookup(&key(), &span()).await.unwrap().unwrap();
+    assert_eq!(reader.read_body().await.unwrap().unwrap(), "one");
+    let waiting = tokio::spawn(async move { (read_all(&mut reader).await, ()) });
+    tokio::task::yield_now().await;
+    writer.write_body(Bytes::from_static(b"two"), true).await.unwrap();
+    writer.finish().await.unwrap();
+    assert_eq!(waiting.await.unwrap().0, b"two");
+}
+
+#[tokio::test]
+async fn a_failed_fetch_is_an_error_for_its_readers_and_is_not_stored() {
+    let store = store(1000);
+    let mut writer = store.get_miss_handler(&key(), &meta(), &span()).await.unwrap();
+    writer.write_body(Bytes::from_static(b"half"), false).await.unwrap();
+    let (_, mut reader) = store.lookup(&key(), &span()).await.unwrap().unwrap();
+    drop(writer);
+    assert_eq!(reader.read_body().await.unwrap().unwrap(), "half");
+    assert!(reader.read_body().await.is_err());
+    assert!(store.lookup(&key(), &span()).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_response_over_the_admission_cap_is_served_but_not_stored() {
+    let store = store(10);
+    let mut writer = store.get_miss_handler(&key(), &meta(), &span()).await.unwrap();
+    let tag = writer.streaming_write_tag().map(<[u8]>::to_vec);
+    let (_, mut reader) = store.lookup_streaming_write(&key(), tag.as_deref(), &span()).await.unwrap().unwrap();
+    for _ in 0..4 {
+        writer.write_body(Bytes::from_static(b"12345678"), false).await.unwrap();
+    }
+    assert!(store.lookup(&key(), &span()).await.unwrap().is_none(), "nobody may join a body without a beginning");
+    writer.finish().await.unwrap();
+    assert_eq!(read_all(&mut reader).await.len(), 32);
+    assert!(store.lookup(&key(), &span()).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_range_of_a_stored_response_is_read() {
+    let store = store(1000);
+    let mut writer = store.get_miss_handler(&key(), &meta(), &span()).await.unwrap();
+    writer.write_body(Bytes::from_static(b"0123456789"), true).await.unwrap();
+    writer.finish().await.unwrap();
+    let (_, mut reader) = store.lookup(&key(), &span()).await.unwrap().unwrap();
+    assert!(reader.can_seek());
+    reader.seek(2, Some(5)).unwrap();
+    assert_eq!(read_all(&mut reader).await, b"234");
+    assert!(reader.seek(10, None).is_err());
+}
+
+#[tokio::test]
+async fn revalidation_changes_the_header_and_keeps_the_body() {
+    let store = store(1000);
+    let mut writer = store.get_miss_handler(&key(), &meta(), &span()).await.unwrap();
+    writer.write_body(Bytes::from_static(b"body"), true).await.unwrap();
+    writer.finish().await.unwrap();
+    let mut newer = meta();
+    newer.response_header_mut().insert_header("etag", "\"2\"").unwrap();
+    assert!(store.update_meta(&key(), &newer, &span()).await.unwrap());
+    let (found, mut reader) = store.lookup(&key(), &span()).await.unwrap().unwrap();
+    assert_eq!(found.headers()["etag"], "\"2\"");
+    assert_eq!(read_all(&mut reader).await, b"body");
+}
+
+#[tokio::test]
+async fn a_purge_during_a_fetch_wins() {
+    let store = store(1000);
+    let mut writer = store.get_miss_handler(&key(), &meta(), &span()).await.unwrap();
+    let compact = key().to_compact();
+    let purged = store.purge(PurgeTarget::Active(&compact), PurgeType::Invalidation, &span()).await.unwrap();
+    assert_eq!(purged, PurgeOutcome::Purged(None));
+    writer.write_body(Bytes::from_static(b"old"), true).await.unwrap();
+    writer.finish().await.unwrap();
+    assert!(store.lookup(&key(), &span()).await.unwrap().is_none());
+}

@@ -1,0 +1,126 @@
+//! What one request carries from phase to phase.
+
+use crate::body::{HeldBody, Swap};
+use crate::error::EdgeError;
+use crate::hooks::HookRecord;
+use crate::live::State;
+use crate::origin::OriginRequest;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use deployment::{Behavior, Distribution};
+use http::StatusCode;
+use pingora::http::{RequestHeader, ResponseHeader};
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Who asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asker {
+    Viewer,
+    /// Stale-while-revalidate: nobody waits for the answer, and viewer hooks ran already.
+    Revalidation,
+    /// The edge itself, for a custom error page.
+    ErrorPage,
+}
+
+/// What the configuration says about a request, once its host and path are known.
+#[derive(Clone, Debug)]
+pub(crate) struct Site {
+    pub(crate) state: Arc<State>,
+    pub(crate) distribution: Arc<Distribution>,
+    pub(crate) behavior: Arc<Behavior>,
+}
+
+/// One request, from its first byte to its line in the access log.
+#[derive(Debug)]
+pub struct Ctx {
+    pub(crate) started: Instant,
+    /// `X-Amz-Cf-Id`, and `config.requestId` in events.
+    pub(crate) request_id: String,
+    pub(crate) asker: Asker,
+    pub(crate) client_ip: IpAddr,
+    pub(crate) tls: bool,
+    /// As the viewer sent it, without a port, in lower case.
+    pub(crate) host: String,
+    /// Method and target as the viewer sent them, for the access log.
+    pub(crate) line: (String, String),
+    pub(crate) site: Option<Site>,
+    pub(crate) hooks: Vec<HookRecord>,
+    pub(crate) body: HeldBody,
+    pub(crate) origin_request: Option<OriginRequest>,
+    /// Connections to the origin tried so far.
+    pub(crate) attempts: u8,
+    pub(crate) origin_answered: bool,
+    pub(crate) upstream_swap: Swap,
+    pub(crate) viewer_swap: Swap,
+    /// A response made by the edge after the fetch began, which `fail_to_proxy` writes.
+    pub(crate) answer: Option<(ResponseHeader, Bytes)>,
+    /// Why the viewer gets an error page.
+    pub(crate) failure: Option<EdgeError>,
+    pub(crate) served_error_page: bool,
+    /// The error a custom page stands for.
+    pub(crate) error_status: Option<StatusCode>,
+    /// What the viewer got, for the access log.
+    pub(crate) sent: Option<(u16, &'static str)>,
+}
+
+impl Ctx {
+    pub(crate) fn new() -> Ctx {
+        Ctx {
+            started: Instant::now(),
+            request_id: request_id(),
+            asker: Asker::Viewer,
+            client_ip: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            tls: false,
+            host: String::new(),
+            line: Default::default(),
+            site: None,
+            hooks: Vec::new(),
+            body: HeldBody::default(),
+            origin_request: None,
+            attempts: 0,
+            origin_answered: false,
+            upstream_swap: Swap::Keep,
+            viewer_swap: Swap::Keep,
+            answer: None,
+            failure: None,
+            served_error_page: false,
+            error_status: None,
+            sent: None,
+        }
+    }
+
+    /// The `Via` value this edge adds.
+    pub(crate) fn via(&self, version: &str) -> String {
+        let name = self.site.as_ref().map_or("selvedge", |site| &site.distribution.domain_name);
+        format!("{version} {name} (CloudFront)")
+    }
+}
+
+/// What a background revalidation takes over from the request that started it:
+/// the viewer-request hook ran there, and the cache key comes from its edit.
+#[derive(Debug)]
+pub(crate) struct Handover {
+    pub(crate) site: Site,
+    pub(crate) request: RequestHeader,
+    pub(crate) host: String,
+    pub(crate) client_ip: IpAddr,
+    pub(crate) tls: bool,
+}
+
+/// What the request for a custom error page takes over.
+#[derive(Debug)]
+pub(crate) struct ErrorPageHandover {
+    pub(crate) site: Site,
+    pub(crate) path: String,
+    pub(crate) host: String,
+    pub(crate) client_ip: IpAddr,
+    pub(crate) tls: bool,
+}
+
+/// 40 random bytes as base64: opaque, and shaped like CloudFront's.
+fn request_id() -> String {
+    STANDARD.encode(rand::random::<[u8; 32]>().into_iter().chain(rand::random::<[u8; 8]>()).collect::<Vec<u8>>())
+}

@@ -1,0 +1,193 @@
+//! The life of a request, in order: each phase is one call into the module that
+//! owns it. Only this file knows Pingora's trait; `docs/architecture.md` has the table.
+
+mod admit;
+mod failure;
+mod fetch;
+mod origin_request;
+mod origin_response;
+mod stale;
+mod viewer_request;
+mod viewer_response;
+
+use crate::access_log::Line;
+use crate::cache::Cache;
+use crate::ctx::{Asker, Ctx};
+use crate::live::Live;
+use async_trait::async_trait;
+use bytes::Bytes;
+use deployment::Server;
+use pingora::cache::{CacheKey, RespCacheable};
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::proxy::{FailToProxy, ProxyHttp, Session};
+use pingora::upstreams::peer::HttpPeer;
+use pingora::{Error, Result};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The Unix socket on which a directory is served over HTTP.
+pub type Directories = Arc<dyn Fn(&Path) -> PathBuf + Send + Sync>;
+
+/// The proxy of one PoP: answers every request on the deployment that [`Live`] holds.
+pub struct Edge {
+    live: Arc<Live>,
+    directories: Directories,
+    cache: Cache,
+    header_bytes_max: usize,
+    https_port: u16,
+}
+
+impl Edge {
+    /// Makes the proxy and its cache. Make one per process: the cache lives as long as the process.
+    #[must_use]
+    pub fn new(server: &Server, live: Arc<Live>, directories: Directories) -> Edge {
+        let cache = Cache::new(server.cache_bytes, server.cache_object_bytes_max);
+        let https_port = server.https.first().map_or(HTTPS_PORT, |address| address.port());
+        Edge { live, directories, cache, header_bytes_max: server.header_bytes_max, https_port }
+    }
+}
+
+#[async_trait]
+impl ProxyHttp for Edge {
+    type CTX = Ctx;
+
+    fn new_ctx(&self) -> Ctx {
+        Ctx::new()
+    }
+
+    /// Custom error pages and stale-while-revalidate are requests of their own.
+    fn allow_spawning_subrequest(&self, _: &Session, _: &Ctx) -> bool {
+        true
+    }
+
+    // 1: what may come in, and the viewer-request hook.
+    async fn request_filter(&self, session: &mut Session, ctx: &mut Ctx) -> Result<bool> {
+        viewer_request::receive(self, session, ctx).await
+    }
+
+    // 2: whether to look into the cache, and under which key.
+    fn request_cache_filter(&self, session: &mut Session, ctx: &mut Ctx) -> Result<()> {
+        fetch::enable_cache(self, session, ctx);
+        Ok(())
+    }
+
+    fn cache_key_callback(&self, session: &Session, ctx: &mut Ctx) -> Result<CacheKey> {
+        fetch::key(session, ctx)
+    }
+
+    // 3 is inside Pingora. 4: the origin-request hook, once per miss.
+    async fn proxy_upstream_filter(&self, session: &mut Session, ctx: &mut Ctx) -> Result<bool> {
+        origin_request::prepare(session, ctx).await
+    }
+
+    // 5 and 6: where to, and what to send. Retries come back here.
+    async fn upstream_peer(&self, _: &mut Session, ctx: &mut Ctx) -> Result<Box<HttpPeer>> {
+        fetch::peer(self, ctx).await
+    }
+
+    async fn upstream_request_filter(&self, _: &mut Session, up: &mut RequestHeader, ctx: &mut Ctx) -> Result<()> {
+        fetch::fill_request(up, ctx)
+    }
+
+    async fn request_body_filter(
+        &self,
+        _: &mut Session,
+        body: &mut Option<Bytes>,
+        _end: bool,
+        ctx: &mut Ctx,
+    ) -> Result<()> {
+        ctx.body.apply(body);
+        Ok(())
+    }
+
+    fn fail_to_connect(&self, _: &mut Session, _: &HttpPeer, ctx: &mut Ctx, error: Box<Error>) -> Box<Error> {
+        fetch::retry_connect(ctx, error)
+    }
+
+    fn error_while_proxy(
+        &self,
+        peer: &HttpPeer,
+        session: &mut Session,
+        error: Box<Error>,
+        ctx: &mut Ctx,
+        reused: bool,
+    ) -> Box<Error> {
+        fetch::retry_fetch(peer, session, ctx, error, reused)
+    }
+
+    // 7: the origin-response hook. What it changes is what is stored.
+    async fn upstream_response_filter(
+        &self,
+        session: &mut Session,
+        response: &mut ResponseHeader,
+        ctx: &mut Ctx,
+    ) -> Result<()> {
+        origin_response::receive(session, response, ctx).await
+    }
+
+    fn upstream_response_body_filter(
+        &self,
+        _: &mut Session,
+        body: &mut Option<Bytes>,
+        _end: bool,
+        ctx: &mut Ctx,
+    ) -> Result<Option<Duration>> {
+        ctx.upstream_swap.apply(body);
+        Ok(None)
+    }
+
+    // 8: whether and how long to keep it.
+    fn response_cache_filter(&self, _: &Session, response: &ResponseHeader, ctx: &mut Ctx) -> Result<RespCacheable> {
+        Ok(admit::admit(self.cache.store.object_bytes_max(), response, ctx))
+    }
+
+    fn should_serve_stale(&self, session: &mut Session, ctx: &mut Ctx, error: Option<&Error>) -> bool {
+        stale::may_serve(session, ctx, error)
+    }
+
+    // 9: the viewer-response hook, on hits and misses. Never an error while the cache is on.
+    async fn response_filter(&self, session: &mut Session, response: &mut ResponseHeader, ctx: &mut Ctx) -> Result<()> {
+        viewer_response::send(session, response, ctx).await
+    }
+
+    fn response_body_filter(
+        &self,
+        _: &mut Session,
+        body: &mut Option<Bytes>,
+        _end: bool,
+        ctx: &mut Ctx,
+    ) -> Result<Option<Duration>> {
+        ctx.viewer_swap.apply(body);
+        Ok(None)
+    }
+
+    async fn fail_to_proxy(&self, session: &mut Session, error: &Error, ctx: &mut Ctx) -> FailToProxy {
+        failure::answer(session, error, ctx).await
+    }
+
+    /// Failures are in the access log and the hook log, in words for operators.
+    fn suppress_error_log(&self, _: &Session, _: &Ctx, _: &Error) -> bool {
+        true
+    }
+
+    // 10: one line.
+    async fn logging(&self, session: &mut Session, _: Option<&Error>, ctx: &mut Ctx) {
+        let (status, x_cache) = ctx.sent.unwrap_or((0, ""));
+        let status = session.response_written().map_or(status, |written| written.status.as_u16());
+        let cache = match ctx.asker {
+            Asker::Viewer => x_cache.split(' ').next().filter(|word| !word.is_empty()).unwrap_or("-"),
+            Asker::Revalidation => "Refresh",
+            Asker::ErrorPage => "ErrorPage",
+        };
+        let (method, target) = (ctx.line.0.as_str(), ctx.line.1.as_str());
+        let total = ctx.started.elapsed();
+        Line { method, target, status, cache, hooks: &ctx.hooks, total }.write(&ctx.request_id);
+    }
+}
+
+/// The port of `https` addresses that name none.
+const HTTPS_PORT: u16 = 443;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,106 @@
+//! Phases 2, 5 and 6: the cache key, the origin's address, and what is sent to it.
+
+use super::Edge;
+use crate::cache::{key, policy};
+use crate::ctx::Ctx;
+use crate::origin;
+use crate::wire;
+use http::Method;
+use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
+use pingora::cache::CacheKey;
+use pingora::http::RequestHeader;
+use pingora::proxy::Session;
+use pingora::upstreams::peer::HttpPeer;
+use pingora::{Error, ErrorType, Result};
+
+/// Turns the cache on for reads of behaviors that cache.
+pub(super) fn enable_cache(edge: &Edge, session: &mut Session, ctx: &Ctx) {
+    let Some(site) = &ctx.site else { return };
+    let method = &session.req_header().method;
+    let reads = method == Method::GET || method == Method::HEAD;
+    if reads && policy::caches(&site.behavior.cache) && !session.as_downstream().is_upgrade_req() {
+        edge.cache.enable(&mut session.cache);
+    }
+}
+
+/// The key of the request as the viewer-request hook left it.
+pub(super) fn key(session: &Session, ctx: &Ctx) -> Result<CacheKey> {
+    let Some(site) = &ctx.site else {
+        return Error::e_explain(ErrorType::InternalError, "no behavior was chosen for this request");
+    };
+    let request = session.req_header();
+    let path_and_query = (request.uri.path(), request.uri.query().unwrap_or_default());
+    let bytes = key::cache_key(&site.distribution, &site.behavior, path_and_query, &request.headers, &ctx.host);
+    Ok(CacheKey::new(bytes, ""))
+}
+
+/// The peer of the next attempt.
+pub(super) async fn peer(edge: &Edge, ctx: &mut Ctx) -> Result<Box<HttpPeer>> {
+    let Some(request) = &ctx.origin_request else {
+        return Error::e_explain(ErrorType::InternalError, "no origin was chosen for this request");
+    };
+    let up = |error: crate::error::EdgeError| {
+        Error::explain(ErrorType::HTTPStatus(error.status.as_u16()), error.reason).into_up()
+    };
+    let addresses = origin::addresses(&request.target).await.map_err(up)?;
+    let peer = origin::peer(&request.target, &addresses, ctx.attempts, &*edge.directories).map_err(up)?;
+    ctx.attempts += 1;
+    ctx.body.rewind();
+    Ok(Box::new(peer))
+}
+
+/// Makes Pingora's copy of the viewer's request the origin's request. What frames
+/// the body and what asks for an upgrade stay Pingora's (trap i).
+pub(super) fn fill_request(up: &mut RequestHeader, ctx: &Ctx) -> Result<()> {
+    let Some(request) = &ctx.origin_request else { return Ok(()) };
+    let framing = [CONTENT_LENGTH, TRANSFER_ENCODING, CONNECTION, UPGRADE];
+    let kept = framing.clone().map(|name| (up.headers.get(&name).cloned(), name));
+    let mut headers = request.wire_headers();
+    framing.iter().for_each(|name| headers.remove(name.as_str()));
+    wire::set_request_headers(up, headers)?;
+    up.set_raw_path(request.wire_target().as_bytes())?;
+    for (value, name) in kept {
+        if let Some(value) = value {
+            up.insert_header(name, value)?;
+        }
+    }
+    if let Some(length) = ctx.body.replaced_len() {
+        up.remove_header(&TRANSFER_ENCODING);
+        up.insert_header(CONTENT_LENGTH, length)?;
+    }
+    Ok(())
+}
+
+/// A connection that failed is tried again as often as the origin allows.
+pub(super) fn retry_connect(ctx: &Ctx, mut error: Box<Error>) -> Box<Error> {
+    error.set_retry(attempts_left(ctx));
+    error
+}
+
+/// A fetch that failed is repeated when nothing of it reached anyone: reads after a
+/// read timeout, and what a reused connection dropped.
+pub(super) fn retry_fetch(
+    peer: &HttpPeer,
+    session: &mut Session,
+    ctx: &Ctx,
+    error: Box<Error>,
+    reused: bool,
+) -> Box<Error> {
+    let mut error = error.more_context(format!("origin {peer}"));
+    let method = &session.req_header().method;
+    let reads = method == Method::GET || method == Method::HEAD;
+    if ctx.origin_answered || ctx.failure.is_some() || ctx.answer.is_some() || !attempts_left(ctx) {
+        error.set_retry(false);
+    } else if reads && matches!(error.etype(), ErrorType::ReadTimedout) {
+        error.set_retry(true);
+    } else if !method.is_idempotent() || session.as_downstream().retry_buffer_truncated() {
+        error.set_retry(false);
+    } else {
+        error.retry.decide_reuse(reused);
+    }
+    error
+}
+
+fn attempts_left(ctx: &Ctx) -> bool {
+    ctx.origin_request.as_ref().is_some_and(|request| ctx.attempts < request.target.connection_attempts)
+}

@@ -1,0 +1,78 @@
+//! Phase 9: the viewer-response hook, on hits and misses, and the headers every
+//! answer has.
+
+use super::admit::CustomErrorPage;
+use super::{failure, viewer_request};
+use crate::body::Swap;
+use crate::ctx::{Asker, Ctx};
+use crate::error::EdgeError;
+use crate::event::EventType;
+use crate::hooks::{HookCall, hook_of};
+use crate::{respond, wire, x_cache};
+use bytes::Bytes;
+use http::header::VIA;
+use http::{Method, StatusCode};
+use pingora::Result;
+use pingora::http::ResponseHeader;
+use pingora::proxy::Session;
+
+/// Makes a response ready for the viewer.
+///
+/// # Errors
+/// Only without a cache, where the error page can still be written in its place
+/// (trap g). With one, the page takes the place of the response as it streams by.
+pub(super) async fn send(session: &mut Session, response: &mut ResponseHeader, ctx: &mut Ctx) -> Result<()> {
+    if response.status.is_informational() && response.status != StatusCode::SWITCHING_PROTOCOLS {
+        return Ok(());
+    }
+    let from_cache = session.cache.maybe_cache_meta();
+    ctx.served_error_page |= from_cache.is_some_and(|meta| meta.extensions().get::<CustomErrorPage>().is_some());
+    let outcome = match ctx.failure.clone() {
+        Some(failed) => Err(failed),
+        None => hook(session, ctx, response).await,
+    };
+    let Err(error) = outcome else {
+        let x_cache = x_cache::x_cache(response.status, session.cache.phase());
+        return respond::stamp(ctx, response, x_cache);
+    };
+    if !session.cache.enabled() {
+        let stop = failure::error_of(&error);
+        ctx.failure = Some(error);
+        return Err(stop);
+    }
+    let silent = session.req_header().method == Method::HEAD || matches!(response.status.as_u16(), 204 | 304 | 416);
+    let (mut page, mut body) = respond::error_page(ctx, &error)?;
+    if silent && session.req_header().method != Method::HEAD {
+        // Pingora will send no body with this one.
+        body = Bytes::new();
+        respond::set_length(&mut page, 0)?;
+    }
+    respond::stamp(ctx, &mut page, error.x_cache)?;
+    *response = page;
+    ctx.viewer_swap = Swap::Replace(body);
+    Ok(())
+}
+
+/// Runs the hook where there is one and the response is none that it may not see.
+pub(super) async fn hook(session: &Session, ctx: &mut Ctx, response: &mut ResponseHeader) -> Result<(), EdgeError> {
+    let failed = |error: Box<pingora::Error>| EdgeError::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string());
+    if !response.headers.contains_key(VIA) {
+        response.insert_header("Via", ctx.via("1.1")).map_err(failed)?;
+    }
+    let skipped = ctx.asker != Asker::Viewer
+        || ctx.served_error_page
+        || response.status.as_u16() >= 400
+        || response.status == StatusCode::SWITCHING_PROTOCOLS;
+    let Some(site) = ctx.site.clone().filter(|_| !skipped) else { return Ok(()) };
+    let event = EventType::ViewerResponse;
+    let Some(hook) = hook_of(&site.behavior, event) else { return Ok(()) };
+    let request = viewer_request::event_request(session, ctx);
+    let sent = wire::event_response(response);
+    let (request_id, records) = (ctx.request_id.as_str(), &mut ctx.hooks);
+    let call = HookCall { state: &site.state, distribution: &site.distribution, hook, event, request_id, records };
+    let edit = call.on_response(&request, &sent).await?;
+    if let Some(headers) = edit.headers {
+        wire::set_response_headers(response, headers.merge_hidden(&sent.headers)).map_err(failed)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,23 @@
+//! The edge: everything between a viewer's connection and an origin's answer.
+
+mod access_log;
+mod body;
+mod cache;
+mod ctx;
+pub mod directory;
+mod edge;
+pub mod error;
+mod error_pages;
+pub mod event;
+mod guard;
+mod hooks;
+pub mod listen;
+mod live;
+mod origin;
+mod respond;
+mod wire;
+mod x_cache;
+
+pub use edge::{Directories, Edge};
+pub use listen::serve;
+pub use live::{Live, State};

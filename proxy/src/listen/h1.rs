@@ -1,0 +1,47 @@
+//! An HTTP/1 connection: one request after the other, each with its header read whole
+//! under a deadline before the proxy starts.
+
+use pingora::apps::{HttpPersistentSettings, HttpServerApp};
+use pingora::protocols::Stream;
+use pingora::protocols::http::ServerSession;
+use pingora::proxy::ProxyHttp;
+use tokio::time::Instant;
+
+use super::{Front, stopping};
+use crate::guard::header::{self, Deadlines, NoHeader};
+
+/// Serves until either side closes. `header_by` is the deadline of the first header.
+pub(super) async fn serve<P>(front: &Front<P>, mut stream: Stream, header_by: Instant)
+where
+    P: ProxyHttp + Send + Sync + 'static,
+    P::CTX: Send + Sync,
+{
+    let limits = &front.limits;
+    let mut settings: Option<HttpPersistentSettings> = None;
+    let mut deadlines = Deadlines { first_byte: header_by, header: limits.header, whole_by: Some(header_by) };
+    let mut shutdown = front.shutdown.clone();
+    loop {
+        let read = tokio::select! {
+            biased;
+            read = header::read(&mut stream, deadlines, limits.header_bytes_max) => read,
+            () = stopping(&mut shutdown) => Err(NoHeader::Gone),
+        };
+        let bytes = match read {
+            Ok(bytes) => bytes,
+            Err(reason) => return header::refuse(&mut stream, reason).await,
+        };
+        let mut session = ServerSession::new_http1(stream);
+        match settings.take() {
+            Some(settings) => settings.apply_to_session(&mut session),
+            None => session.set_keepalive(Some(limits.idle.as_secs().max(1))),
+        }
+        session.set_read_timeout(Some(limits.body));
+        session.set_total_drain_timeout(Some(limits.body));
+        session.set_pipelined_prefix(bytes);
+        let Some(reusable) = front.proxy.process_new_http(session, &front.shutdown).await else {
+            return;
+        };
+        (stream, settings) = reusable.consume();
+        deadlines = Deadlines { first_byte: Instant::now() + limits.idle, header: limits.header, whole_by: None };
+    }
+}

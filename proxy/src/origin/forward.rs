@@ -1,0 +1,101 @@
+//! Which of the viewer's headers reach the origin (AWS: "Request and response
+//! behavior for custom origins"): those a policy names, those HTTP needs, and
+//! those the edge makes. Pure.
+
+use crate::cache::key::{AcceptEncoding, ForwardsHeaders, accept_encoding, selected_cookies, selected_query, selects};
+use crate::event::Headers;
+use deployment::{Behavior, Selection};
+use http::{HeaderMap, HeaderName, Method};
+use std::net::IpAddr;
+
+/// What the edge adds to every request to an origin.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OriginHeaders<'a> {
+    pub(crate) client_ip: IpAddr,
+    pub(crate) request_id: &'a str,
+    pub(crate) via: &'a str,
+    /// The viewer's `Host`, with its port.
+    pub(crate) viewer_host: &'a str,
+    /// The origin's own.
+    pub(crate) origin_host: &'a str,
+    /// Whether the viewer wants a WebSocket.
+    pub(crate) upgrade: bool,
+    /// Whether the response may be stored: then the cache asks its own conditional questions.
+    pub(crate) cached: bool,
+}
+
+/// The query string and the headers an origin gets.
+pub(crate) fn forwarded(
+    behavior: &Behavior,
+    method: &Method,
+    query: &str,
+    viewer: (&Headers, &HeaderMap),
+    edge: &OriginHeaders<'_>,
+) -> (String, Headers) {
+    let (lines, map) = viewer;
+    let query = selected_query(query, either(&behavior.cache.query, &behavior.forward.query));
+    let mut headers = Headers::new();
+    let host = if passes(behavior, &http::header::HOST) { edge.viewer_host } else { edge.origin_host };
+    headers.push("Host", host.to_owned());
+    for (name, value) in lines.iter() {
+        let Ok(parsed) = HeaderName::from_bytes(name.as_bytes()) else { continue };
+        if line_passes(behavior, method, &parsed, edge) {
+            headers.push(name, value.clone());
+        }
+    }
+    if !headers.contains("user-agent") {
+        headers.push("User-Agent", "Amazon CloudFront");
+    }
+    match accept_encoding(&behavior.cache, map) {
+        AcceptEncoding::Ordinary | AcceptEncoding::Absent => {}
+        AcceptEncoding::Identity => headers.push("Accept-Encoding", "identity"),
+        AcceptEncoding::Normalized(value) => headers.push("Accept-Encoding", value),
+    }
+    let cookies = selected_cookies(map, either(&behavior.cache.cookies, &behavior.forward.cookies));
+    if !cookies.is_empty() {
+        headers.push("Cookie", cookies);
+    }
+    let address = edge.client_ip.to_string();
+    headers.push("X-Forwarded-For", appended(lines, "x-forwarded-for", &address, ","));
+    headers.push("Via", appended(lines, "via", edge.via, ", "));
+    headers.push("X-Amz-Cf-Id", edge.request_id.to_owned());
+    (query, headers)
+}
+
+fn line_passes(behavior: &Behavior, method: &Method, name: &HeaderName, edge: &OriginHeaders<'_>) -> bool {
+    let reads = method == Method::GET || method == Method::HEAD;
+    match name.as_str() {
+        // Made above.
+        "host" | "cookie" | "x-forwarded-for" | "via" | "x-amz-cf-id" => false,
+        "accept-encoding" => {
+            accept_encoding(&behavior.cache, &HeaderMap::new()) == AcceptEncoding::Ordinary && passes(behavior, name)
+        }
+        "connection" | "upgrade" => edge.upgrade,
+        "expect" | "keep-alive" | "te" | "trailer" | "transfer-encoding" | "x-real-ip" | "x-forwarded-proto"
+        | "x-cache" => false,
+        "if-match" | "if-none-match" | "if-modified-since" | "if-unmodified-since" | "if-range" | "range" => {
+            !edge.cached
+        }
+        "authorization" => !reads || passes(behavior, name),
+        "cache-control" | "content-encoding" | "content-length" | "content-md5" | "content-type" | "date" | "from"
+        | "max-forwards" | "pragma" | "request-range" | "warning" => true,
+        other if other.starts_with("proxy-") || other.starts_with("x-edge-") || other.starts_with("x-amz-cf-") => false,
+        other if edge.upgrade && other.starts_with("sec-websocket-") => true,
+        _ => passes(behavior, name),
+    }
+}
+
+fn passes(behavior: &Behavior, name: &HeaderName) -> bool {
+    behavior.cache.headers.contains(name) || behavior.forward.headers.forwards(name)
+}
+
+/// What is in the key is always forwarded.
+fn either<'a>(cache: &'a Selection, forward: &'a Selection) -> impl Fn(&str) -> bool + 'a {
+    move |name| selects(cache, name) || selects(forward, name)
+}
+
+/// The viewer's values of a header with one more at their end.
+fn appended(lines: &Headers, name: &str, last: &str, separator: &str) -> String {
+    let sent = lines.values(name).map(|value| String::from_utf8_lossy(value).into_owned());
+    sent.chain([last.to_owned()]).collect::<Vec<_>>().join(separator)
+}

@@ -1,0 +1,68 @@
+//! Between Pingora's headers and [`event::Headers`](crate::event::Headers):
+//! lines keep their order, case and bytes both ways.
+
+use crate::event::{EventResponse, Headers};
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue};
+use pingora::Result;
+use pingora::http::{RequestHeader, ResponseHeader};
+
+/// The lines of a request, cased as the viewer sent them.
+pub(crate) fn request_headers(request: &RequestHeader) -> Headers {
+    let lines = request.case_header_iter();
+    lines.map(|(name, value)| (text(name.as_slice()), Bytes::copy_from_slice(value.as_bytes()))).collect()
+}
+
+/// The lines of a response, cased as the origin sent them.
+pub(crate) fn response_headers(response: &ResponseHeader) -> Headers {
+    let lines = response.case_header_iter();
+    lines.map(|(name, value)| (text(name.as_slice()), Bytes::copy_from_slice(value.as_bytes()))).collect()
+}
+
+/// A response as a function sees it.
+pub(crate) fn event_response(response: &ResponseHeader) -> EventResponse {
+    EventResponse {
+        status: response.status.as_u16(),
+        status_description: response.get_reason_phrase().unwrap_or_default().to_owned(),
+        headers: response_headers(response),
+    }
+}
+
+/// Puts these lines in place of all a request has.
+pub(crate) fn set_request_headers(request: &mut RequestHeader, headers: Headers) -> Result<()> {
+    let names: Vec<HeaderName> = request.headers.keys().cloned().collect();
+    names.iter().for_each(|name| {
+        request.remove_header(name);
+    });
+    for line in headers {
+        request.append_header(line.name, value(&line.value)?)?;
+    }
+    Ok(())
+}
+
+/// Puts these lines in place of all a response has.
+pub(crate) fn set_response_headers(response: &mut ResponseHeader, headers: Headers) -> Result<()> {
+    let names: Vec<HeaderName> = response.headers.keys().cloned().collect();
+    names.iter().for_each(|name| {
+        response.remove_header(name);
+    });
+    for line in headers {
+        response.append_header(line.name, value(&line.value)?)?;
+    }
+    Ok(())
+}
+
+/// A path and its query string as one request target.
+pub(crate) fn target(path: &str, query: &str) -> String {
+    if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
+}
+
+fn value(bytes: &[u8]) -> Result<HeaderValue> {
+    HeaderValue::from_bytes(bytes).map_err(|error| {
+        pingora::Error::because(pingora::ErrorType::InvalidHTTPHeader, "header value cannot be sent", error)
+    })
+}
+
+fn text(name: &[u8]) -> String {
+    String::from_utf8_lossy(name).into_owned()
+}
