@@ -1,0 +1,172 @@
+//! The command line, as `clap` reads it.
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  failed
+  2  wrong usage
+  3  problems in the configuration
+  4  the function failed (invoke)
+
+Examples:
+  selvedge init my-edge                 a working project to start from
+  selvedge serve --config my-edge/selvedge.toml";
+
+/// An edge you run yourself: a CDN proxy whose requests pass through your functions
+#[derive(Debug, Parser)]
+#[command(name = "selvedge", version, after_help = EXIT_CODES)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serve the distributions of a configuration file
+    #[command(after_help = "\
+The file and the functions' code are watched: a change is checked, prepared and then
+takes effect for new requests at once. A bad change is refused and logged. SIGHUP reads
+the file again; SIGTERM and SIGINT stop after the requests in flight.
+
+selvedge-js is looked for in $SELVEDGE_JS, then beside this program.
+
+Examples:
+  selvedge serve
+  selvedge serve --config /etc/selvedge.toml --log-format json
+  SELVEDGE_LOG=debug selvedge serve --function-logs")]
+    Serve(ServeArgs),
+
+    /// Check a configuration file and the functions' packages, and print every problem
+    #[command(after_help = "\
+Examples:
+  selvedge check
+  selvedge check --config /etc/selvedge.toml")]
+    Check(CheckArgs),
+
+    /// Run one function with an event, and print its result
+    #[command(after_help = "\
+The result goes to standard output; the function's log and its REPORT line go to
+standard error. The exit code is 4 when the function did not return a result.
+
+Examples:
+  selvedge invoke pretty-urls --event event.json
+  echo '{\"name\": \"you\"}' | selvedge invoke hello --event -")]
+    Invoke(InvokeArgs),
+
+    /// Write a working project: a configuration, a site and one function
+    #[command(after_help = "\
+Examples:
+  selvedge init my-edge
+  cd my-edge && selvedge serve")]
+    Init(InitArgs),
+
+    /// Certificates for https
+    Certs {
+        #[command(subcommand)]
+        command: CertsCommand,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CertsCommand {
+    /// Make a local certificate authority and a certificate of it
+    #[command(after_help = "\
+Examples:
+  selvedge certs init
+  selvedge certs init --dir certs localhost 127.0.0.1 edge.test")]
+    Init(CertsInitArgs),
+}
+
+#[derive(ClapArgs, Debug)]
+pub(crate) struct ServeArgs {
+    /// The configuration file
+    #[arg(long, value_name = "FILE", default_value = "selvedge.toml")]
+    pub(crate) config: PathBuf,
+
+    /// How log lines are written to standard error; $SELVEDGE_LOG sets what is logged
+    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    pub(crate) log_format: LogFormat,
+
+    /// Also write the functions' own log lines to the terminal
+    #[arg(long)]
+    pub(crate) function_logs: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(ClapArgs, Debug)]
+pub(crate) struct CheckArgs {
+    /// The configuration file
+    #[arg(long, value_name = "FILE", default_value = "selvedge.toml")]
+    pub(crate) config: PathBuf,
+}
+
+#[derive(ClapArgs, Debug)]
+pub(crate) struct InvokeArgs {
+    /// The function's name in the configuration
+    pub(crate) function: String,
+
+    /// A file with the event as JSON, or - for standard input
+    #[arg(long, value_name = "FILE|-")]
+    pub(crate) event: PathBuf,
+
+    /// The configuration file
+    #[arg(long, value_name = "FILE", default_value = "selvedge.toml")]
+    pub(crate) config: PathBuf,
+}
+
+#[derive(ClapArgs, Debug)]
+pub(crate) struct InitArgs {
+    /// The directory to write to; it must be empty or not exist
+    pub(crate) dir: PathBuf,
+}
+
+#[derive(ClapArgs, Debug)]
+pub(crate) struct CertsInitArgs {
+    /// Where the authority and the certificate are written
+    #[arg(long, default_value = "certs")]
+    pub(crate) dir: PathBuf,
+
+    /// Host names and addresses the certificate is for
+    #[arg(default_values_t = ["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()])]
+    pub(crate) names: Vec<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_examples() {
+        let command = Args::command();
+        let mut leaves: Vec<&clap::Command> = command.get_subcommands().collect();
+        while let Some(leaf) = leaves.pop() {
+            if leaf.has_subcommands() {
+                leaves.extend(leaf.get_subcommands());
+            } else {
+                let help = leaf.get_after_help().map(ToString::to_string).unwrap_or_default();
+                assert!(help.contains("Examples:"), "{}", leaf.get_name());
+            }
+        }
+    }
+
+    #[test]
+    fn a_standard_input_event_is_a_dash() {
+        let args = Args::try_parse_from(["selvedge", "invoke", "f", "--event", "-"]).unwrap();
+        let Command::Invoke(args) = args.command else { panic!("invoke was given") };
+        assert_eq!(args.event, PathBuf::from("-"));
+    }
+}

@@ -1,0 +1,36 @@
+//! The `selvedge` program: arguments, then one file per command. Prints for
+//! people; everything that lasts is logged through `tracing`.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is the program people talk to")]
+
+mod args;
+mod certs_init;
+mod check;
+mod exit;
+mod init;
+mod invoke;
+mod reload;
+mod runtime;
+mod serve;
+mod watch;
+
+use args::{Args, CertsCommand, Command};
+use clap::Parser;
+use exit::Exit;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let finished = match Args::parse().command {
+        Command::Serve(args) => serve::serve(&args),
+        Command::Check(args) => check::check(&args),
+        Command::Invoke(args) => invoke::invoke(&args),
+        Command::Init(args) => init::init(&args),
+        Command::Certs { command: CertsCommand::Init(args) } => certs_init::init(&args),
+    };
+    match finished {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            eprintln!("selvedge: {error:#}");
+            Exit::Failed.into()
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! Where the JavaScript runtime's program is, and how functions are started with it.
+
+use anyhow::{Context, anyhow, bail};
+use deployment::Server;
+use environment::limits;
+use functions::{Functions, LogSink, Options};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+const PROGRAM: &str = "selvedge-js";
+const VARIABLE: &str = "SELVEDGE_JS";
+
+/// Starts what functions run in; `data_dir` is made when it is missing.
+pub(crate) async fn start_functions(data_dir: &Path, log: LogSink) -> anyhow::Result<Arc<Functions>> {
+    let runtime_binary = find()?;
+    let data_dir = data_dir.to_path_buf();
+    let options = Options { runtime_binary, data_dir, environments_max: limits::ENVIRONMENTS_MAX_DEFAULT, log };
+    Functions::start(options).await.map_err(|error| anyhow!("functions cannot run: {error}"))
+}
+
+/// The runtime of the commands, with as many threads as the server wants.
+pub(crate) fn tokio(server: &Server) -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(server.threads)
+        .enable_all()
+        .build()
+        .context("cannot start threads")
+}
+
+/// `$SELVEDGE_JS`, or the program beside this one.
+fn find() -> anyhow::Result<PathBuf> {
+    let own = std::env::current_exe().context("this program's own path is unknown")?;
+    let stated = std::env::var_os(VARIABLE).map(PathBuf::from);
+    choose(stated, &own)
+}
+
+fn choose(stated: Option<PathBuf>, own: &Path) -> anyhow::Result<PathBuf> {
+    if let Some(path) = stated {
+        if !path.is_file() {
+            bail!("${VARIABLE} is {}, which is not a file", path.display());
+        }
+        return std::path::absolute(&path).with_context(|| format!("{} has no absolute path", path.display()));
+    }
+    let beside = own.with_file_name(PROGRAM);
+    if !beside.is_file() {
+        bail!("{PROGRAM} is not at {}; install it there or set ${VARIABLE} to its path", beside.display());
+    }
+    Ok(beside)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_variable_wins_over_the_program_beside() {
+        let root = tempfile::tempdir().unwrap();
+        let (own, stated) = (root.path().join("selvedge"), root.path().join("other"));
+        let error = choose(None, &own).unwrap_err().to_string();
+        assert!(error.contains("SELVEDGE_JS") && error.contains("selvedge-js is not at"), "{error}");
+        std::fs::write(root.path().join(PROGRAM), "").unwrap();
+        assert_eq!(choose(None, &own).unwrap(), root.path().join(PROGRAM));
+        assert!(choose(Some(stated.clone()), &own).is_err());
+        std::fs::write(&stated, "").unwrap();
+        assert_eq!(choose(Some(stated.clone()), &own).unwrap(), stated);
+    }
+}

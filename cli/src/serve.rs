@@ -1,0 +1,115 @@
+//! `selvedge serve`: check, prepare every function, listen, and follow changes
+//! until a signal ends it.
+
+use crate::args::{LogFormat, ServeArgs};
+use crate::exit::{self, Exit};
+use crate::reload::{self, Prepared, Reload};
+use crate::runtime;
+use anyhow::{Context, anyhow};
+use certs::Store;
+use deployment::Config;
+use functions::LogSink;
+use proxy::directory::DirectoryOrigins;
+use proxy::{Edge, Live, listen};
+use std::io::IsTerminal;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tracing_subscriber::EnvFilter;
+
+/// What is logged when it is not set: this program's own words, and warnings of its libraries.
+const LOG_VARIABLE: &str = "SELVEDGE_LOG";
+const LOG_DEFAULT: &str =
+    "warn,selvedge=info,access=info,hook=info,edge=info,certs=info,deployment=info,functions=info,proxy=info";
+
+pub(crate) fn serve(args: &ServeArgs) -> anyhow::Result<Exit> {
+    start_log(args.log_format)?;
+    let file = std::path::absolute(&args.config).context("the configuration file has no absolute path")?;
+    let config = match deployment::load(&file) {
+        Ok(config) => config,
+        Err(problems) => return Ok(exit::config_problems(&problems)),
+    };
+    let sink = if args.function_logs { LogSink::FilesAndTerminal } else { LogSink::Files };
+    runtime::tokio(&config.server)?.block_on(run(&file, config, sink))?;
+    Ok(Exit::Done)
+}
+
+async fn run(file: &Path, config: Config, sink: LogSink) -> anyhow::Result<()> {
+    let Config { server, deployment } = config;
+    // Before anything listens, so that no signal ends the process by default.
+    let hangup = signal(SignalKind::hangup()).context("cannot receive SIGHUP")?;
+    let shutdown = stop_signals()?;
+    let store = server.certificates.as_deref().filter(|_| !server.https.is_empty()).map(open_store).transpose()?;
+    let directories = DirectoryOrigins::start(reload::directories(&deployment)).map_err(|error| anyhow!("{error}"))?;
+    let started = Instant::now();
+    let functions = runtime::start_functions(&server.data_dir, sink).await?;
+    let prepared = Prepared::default().next(&functions, &deployment).await?;
+    let prepare_ms = started.elapsed().as_millis();
+    let (digest, count) = (deployment.digest.clone(), deployment.functions.len());
+    tracing::info!(deployment = %digest, functions = count, %prepare_ms, "prepared");
+
+    let listeners = listen::bind(&server, store).map_err(|error| anyhow!("{error}"))?;
+    for (scheme, addresses) in [("http", listeners.http_addresses()), ("https", listeners.https_addresses())] {
+        for address in addresses {
+            tracing::info!("listening on {scheme}://{address}");
+        }
+    }
+    let live = Live::new(deployment, prepared.functions());
+    let sockets = Arc::clone(&directories);
+    let edge = Edge::new(&server, Arc::clone(&live), Arc::new(move |directory| sockets.socket(directory)));
+    let (file, stops) = (file.to_path_buf(), Arc::clone(&functions));
+    let reload = tokio::spawn(Reload { file, server, functions, prepared, live, directories }.run(hangup));
+    listeners.run(edge, shutdown).await;
+    reload.abort();
+    stops.stop().await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Becomes true on SIGTERM or SIGINT.
+fn stop_signals() -> anyhow::Result<watch::Receiver<bool>> {
+    let mut terminate = signal(SignalKind::terminate()).context("cannot receive SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot receive SIGINT")?;
+    let (stop, shutdown) = watch::channel(false);
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("stopping after the requests in flight");
+        // Nobody listens any more: stopped already.
+        let _ = stop.send(true);
+        // A second signal while requests finish: the person does not want to wait.
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::warn!("stopping at once");
+        std::process::exit(1);
+    });
+    Ok(shutdown)
+}
+
+fn open_store(dir: &Path) -> anyhow::Result<Arc<Store>> {
+    let store = Store::open(dir).map_err(|error| anyhow!("{error}"))?;
+    for warning in store.warnings() {
+        tracing::warn!("{warning}");
+    }
+    store.watch();
+    Ok(store)
+}
+
+/// Log lines go to standard error, so that standard output stays free.
+fn start_log(format: LogFormat) -> anyhow::Result<()> {
+    let wanted = std::env::var(LOG_VARIABLE).unwrap_or_else(|_| LOG_DEFAULT.into());
+    let filter = EnvFilter::try_new(&wanted).with_context(|| format!("${LOG_VARIABLE} is {wanted:?}"))?;
+    let colours = std::io::stderr().is_terminal();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours);
+    match format {
+        LogFormat::Text => log.init(),
+        LogFormat::Json => log.json().init(),
+    }
+    Ok(())
+}

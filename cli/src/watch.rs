@@ -1,0 +1,119 @@
+//! Which files a running edge depends on, and word of their changes. What to do
+//! about a change is `reload`'s.
+
+use deployment::Deployment;
+use functions::PackageSource;
+use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::mpsc;
+
+/// Tells a channel when the configuration file or a function's code changes.
+pub(crate) struct Watch {
+    watcher: RecommendedWatcher,
+    /// What a change must lie in to count.
+    relevant: Arc<Mutex<Vec<PathBuf>>>,
+    watched: Vec<PathBuf>,
+}
+
+impl Watch {
+    /// Changes are sent to `changes`; a full channel is word enough.
+    pub(crate) fn start(changes: mpsc::Sender<()>) -> notify::Result<Watch> {
+        let relevant: Arc<Mutex<Vec<PathBuf>>> = Arc::default();
+        let seen = Arc::clone(&relevant);
+        let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
+            let counts = match event {
+                Ok(event) => is_relevant(&event, &seen.lock().unwrap_or_else(PoisonError::into_inner)),
+                Err(error) => {
+                    tracing::warn!(%error, "a watched file may have changed unseen; SIGHUP reads all again");
+                    false
+                }
+            };
+            if counts {
+                // Full: the word is out already.
+                let _ = changes.try_send(());
+            }
+        })?;
+        Ok(Watch { watcher, relevant, watched: Vec::new() })
+    }
+
+    /// Watches this configuration file and the code of these functions from now
+    /// on, and nothing else. Called again after every reload, because a
+    /// directory that was replaced is another one.
+    pub(crate) fn follow(&mut self, file: &Path, deployment: &Deployment) {
+        let sources: Vec<&PackageSource> = deployment.functions.values().map(|function| &function.package).collect();
+        let mut relevant: Vec<PathBuf> = sources.iter().map(|source| source.path().to_path_buf()).collect();
+        relevant.push(file.to_path_buf());
+        for path in self.watched.drain(..) {
+            // Gone with what it watched.
+            let _ = self.watcher.unwatch(&path);
+        }
+        for (path, mode) in places(file, &sources) {
+            match self.watcher.watch(&path, mode) {
+                Ok(()) => self.watched.push(path),
+                Err(error) => tracing::warn!(path = %path.display(), %error, "cannot watch; use SIGHUP after changes"),
+            }
+        }
+        *self.relevant.lock().unwrap_or_else(PoisonError::into_inner) = relevant;
+    }
+}
+
+/// Directories of code with all below them, and the parents of everything, where
+/// a replaced file or directory shows.
+fn places(file: &Path, sources: &[&PackageSource]) -> BTreeMap<PathBuf, RecursiveMode> {
+    let mut places = BTreeMap::new();
+    let parents = sources.iter().map(|source| source.path()).chain([file]).filter_map(Path::parent);
+    for parent in parents {
+        places.insert(parent.to_path_buf(), RecursiveMode::NonRecursive);
+    }
+    for source in sources {
+        if let PackageSource::Directory(directory) = source {
+            places.insert(directory.clone(), RecursiveMode::Recursive);
+        }
+    }
+    places
+}
+
+/// Reading a file is an event too; it does not count.
+fn is_relevant(event: &Event, relevant: &[PathBuf]) -> bool {
+    !event.kind.is_access() && event.paths.iter().any(|path| relevant.iter().any(|place| path.starts_with(place)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::time::Duration;
+
+    async fn hears(changes: &mut mpsc::Receiver<()>) -> bool {
+        tokio::time::timeout(Duration::from_secs(5), changes.recv()).await.is_ok()
+    }
+
+    #[tokio::test]
+    async fn changes_of_code_and_file_are_heard_and_others_are_not() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = root.path().canonicalize().unwrap();
+        fs::create_dir(dir.join("code")).unwrap();
+        fs::write(dir.join("code/index.mjs"), "export const handler = 1;").unwrap();
+        let file = dir.join("selvedge.toml");
+        fs::write(&file, "[functions.f]\ncode = 'code'\n").unwrap();
+        let deployment = deployment::load(&file).unwrap().deployment;
+        let (sender, mut changes) = mpsc::channel(1);
+        let mut watch = Watch::start(sender).unwrap();
+        watch.follow(&file, &deployment);
+
+        fs::write(dir.join("other.txt"), "x").unwrap();
+        fs::read(dir.join("code/index.mjs")).unwrap();
+        assert!(tokio::time::timeout(Duration::from_millis(200), changes.recv()).await.is_err());
+
+        fs::write(dir.join("code/index.mjs"), "export const handler = 2;").unwrap();
+        assert!(hears(&mut changes).await);
+
+        // An editor replaces the file by another one.
+        while tokio::time::timeout(Duration::from_millis(200), changes.recv()).await.is_ok() {}
+        fs::write(dir.join("new"), "").unwrap();
+        fs::rename(dir.join("new"), &file).unwrap();
+        assert!(hears(&mut changes).await);
+    }
+}
