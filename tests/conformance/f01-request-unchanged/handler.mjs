@@ -1,0 +1,4 @@
+export const handler = async (event) => {
+  const request = event.Records[0].cf.request;
+  return request;
+};

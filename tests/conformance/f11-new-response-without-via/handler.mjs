@@ -1,0 +1,10 @@
+export const handler = async () => ({
+  "status": "200",
+  "headers": {
+    "content-type": [
+      {
+        "value": "text/plain"
+      }
+    ]
+  }
+});

@@ -1,0 +1,4 @@
+export const handler = async () => ({
+  "status": "204",
+  "body": "x"
+});

@@ -1,0 +1,1 @@
+export const handler = async () => ({ status: "200", body: "b".repeat(40 * 1024) });

@@ -1,0 +1,5 @@
+export const handler = async () => ({
+  "status": "200",
+  "bodyEncoding": "base64",
+  "body": "***"
+});

@@ -1,0 +1,6 @@
+export const handler = async (event) => {
+  const response = event.Records[0].cf.response;
+  response.status = 200;
+  response.body = "new";
+  return response;
+};

@@ -1,0 +1,5 @@
+export const handler = async (event) => {
+  const request = event.Records[0].cf.request;
+  request.headers["x-a"] = [{ value: "1\r\nX-B: 2" }];
+  return request;
+};

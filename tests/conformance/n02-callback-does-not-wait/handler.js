@@ -1,0 +1,5 @@
+exports.handler = (event, context, callback) => {
+  context.callbackWaitsForEmptyEventLoop = false;
+  callback(null, "r");
+  setTimeout(() => {}, 2500);
+};

@@ -1,0 +1,5 @@
+export const handler = (event) => ({
+  then(resolve) {
+    resolve("t");
+  },
+});

@@ -1,0 +1,6 @@
+export const handler = async (event) => {
+  const request = event.Records[0].cf.request;
+  request.headers["x-a"] = [{ value: "1" }];
+  request.headers["X-A"] = [{ value: "2" }];
+  return request;
+};

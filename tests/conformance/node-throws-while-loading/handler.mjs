@@ -1,0 +1,2 @@
+throw new RangeError("early");
+export const handler = async () => "r";

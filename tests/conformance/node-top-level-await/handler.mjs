@@ -1,0 +1,2 @@
+const greeting = await Promise.resolve("hi");
+export const handler = async () => greeting;

@@ -1,0 +1,5 @@
+export const handler = async (event) => {
+  const response = event.Records[0].cf.response;
+  response.headers["content-length"][0].value = "6";
+  return response;
+};

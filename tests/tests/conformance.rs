@@ -1,0 +1,97 @@
+//! Runs every folder of `tests/conformance` through the real zygote, for each
+//! of its runtimes: result or error, duration, and the edge's verdict.
+
+use environment::{ErrorPayload, Outcome, Runtime};
+use functions::{FunctionConfig, Functions, Invocation, LogSink, Options, PackageSource, PrepareError};
+use selvedge_tests::conformance::{Case, cases};
+use selvedge_tests::edge::program;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_case_gives_what_lambda_gives() {
+    let data = tempfile::tempdir().expect("temporary files can be made");
+    let functions = Functions::start(Options {
+        runtime_binary: program("selvedge-js"),
+        data_dir: data.path().to_owned(),
+        environments_max: 8,
+        log: LogSink::Files,
+    })
+    .await
+    .expect("the zygote starts");
+    let (mut ran, mut differences) = (0, Vec::new());
+    for case in cases() {
+        for runtime in &case.about.runtimes {
+            ran += 1;
+            let said = match invoke(&functions, &case, runtime).await {
+                Ok(invocation) => differs(&case, &invocation),
+                // What the package's check refuses never gets to the init phase that would fail.
+                Err(_) if case.error.as_ref().is_some_and(|error| error["phase"] == "init") => None,
+                Err(refused) => Some(format!("refused: {refused}")),
+            };
+            differences.extend(said.map(|said| format!("{} on {runtime}: {said}", case.name)));
+        }
+    }
+    functions.stop().await;
+    assert!(ran > 0, "no cases found");
+    assert!(differences.is_empty(), "{} of {ran} runs differ:\n{}", differences.len(), differences.join("\n"));
+}
+
+async fn invoke(functions: &Arc<Functions>, case: &Case, runtime: &str) -> Result<Invocation, PrepareError> {
+    let config = FunctionConfig {
+        name: case.name.clone(),
+        version: "1".to_owned(),
+        package: PackageSource::Directory(case.dir.clone()),
+        handler: case.about.handler.clone(),
+        runtime: Runtime::from_id(runtime).expect("cases name runtimes there are"),
+        memory_mb: 128,
+        timeout: Duration::from_secs(5),
+        variables: BTreeMap::new(),
+        environments_max: 1,
+    };
+    let function = functions.prepare(&config).await?;
+    Ok(function.invoke(case.event.to_string().into()).await)
+}
+
+/// The first way in which an invocation is not what the case says.
+fn differs(case: &Case, invocation: &Invocation) -> Option<String> {
+    let took = invocation.duration.as_millis();
+    if case.about.elapsed_ms_min.is_some_and(|min| took < u128::from(min))
+        || case.about.elapsed_ms_max.is_some_and(|max| took > u128::from(max))
+    {
+        return Some(format!("took {took} ms"));
+    }
+    match &invocation.outcome {
+        Outcome::Result(bytes) => {
+            let result: Value = serde_json::from_slice(bytes).unwrap_or(Value::Null);
+            if case.error.is_some() {
+                return Some(format!("expected an error, got {result:.200}"));
+            }
+            if case.result.as_ref().is_some_and(|expected| *expected != result) {
+                return Some(format!("result {result}, expected {}", case.result.as_ref()?));
+            }
+            let expected = case.verdict.as_ref()?;
+            let verdict = case.judge(bytes);
+            (verdict != *expected).then(|| format!("verdict {verdict}, expected {expected}"))
+        }
+        Outcome::Threw(error) => error_differs(case, "invoke", error),
+        Outcome::InitFailed(error) => error_differs(case, "init", error),
+        other => Some(format!("{other:?}")),
+    }
+}
+
+fn error_differs(case: &Case, phase: &str, error: &ErrorPayload) -> Option<String> {
+    let given = json!({
+        "phase": phase,
+        "errorType": error.error_type,
+        "errorMessage": error.error_message,
+        "trace": error.trace,
+    });
+    let Some(expected) = case.error.as_ref().and_then(Value::as_object) else {
+        return Some(format!("unexpected {given}"));
+    };
+    let same = expected.iter().all(|(name, value)| given[name] == *value);
+    (!same).then(|| format!("{given}, expected {}", json!(expected)))
+}

@@ -1,0 +1,28 @@
+//! What the documents claim of the sources.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+#[test]
+fn every_test_and_case_that_lambda_edge_md_names_is_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ is in the repository");
+    let page = fs::read_to_string(root.join("docs/lambda-edge.md")).unwrap();
+    let mut sources = fs::read_to_string(root.join("proxy/src/error.rs")).unwrap();
+    let files = fs::read_dir(root.join("proxy/src/event/tests")).unwrap();
+    let files: Vec<PathBuf> = files.map(|entry| entry.unwrap().path()).collect();
+    sources.extend(files.iter().map(|file| fs::read_to_string(file).unwrap()));
+
+    let quoted = page.split('`').skip(1).step_by(2);
+    let is_test = |name: &&str| {
+        name.matches('_').count() >= 3
+            && name.bytes().all(|byte| byte.is_ascii_lowercase() || b"_0123456789".contains(&byte))
+    };
+    let tests: Vec<&str> = quoted.filter(is_test).collect();
+    assert!(tests.len() > 60, "{} tests are named", tests.len());
+    for test in tests {
+        assert!(sources.contains(&format!("fn {test}(")), "no test {test}");
+    }
+    for case in page.split("case `").skip(1).filter_map(|rest| rest.split('`').next()) {
+        assert!(root.join("tests/conformance").join(case).is_dir(), "no case {case}");
+    }
+}
