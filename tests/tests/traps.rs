@@ -127,6 +127,19 @@ async fn g_a_failing_viewer_response_on_a_hit_is_503_with_our_page() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn h_no_odd_request_falls_out_of_the_cache_unnoticed() {
+    let origin = Origin::start().await;
+    let policy = "cache = { min_ttl = \"60s\", headers = [\"x-odd\"], cookies = \"all\", query = \"all\" }";
+    let edge = Edge::builder().config(&site(&origin.url(), policy)).start().await;
+    for target in ["/a?%zz&=&&x=%", "/a//b/%2F?&&&", "/%C3%A9?q=%FF", "/a?x=1&x=1&X=1"] {
+        for cache in ["Miss", "Hit"] {
+            let ask = Ask::get(target).header("cookie", "a=b; ;=; c").header("x-odd", "\t, ;\"=");
+            assert_eq!(edge.ask(ask).await.cache(), cache, "{target}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn i_head_fills_the_cache_and_range_and_conditions_of_a_viewer_do_not_poison_it() {
     let origin = Origin::start().await;
     origin.answer("/a", Answer::fresh_for(60, "0123456789").header("etag", "\"e\""));
