@@ -26,3 +26,30 @@ fn every_test_and_case_that_lambda_edge_md_names_is_there() {
         assert!(root.join("tests/conformance").join(case).is_dir(), "no case {case}");
     }
 }
+
+#[test]
+fn every_test_that_limits_md_names_is_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ is in the repository");
+    let page = fs::read_to_string(root.join("docs/limits.md")).unwrap();
+    let mut sources = String::new();
+    for directory in ["tests/tests", "proxy/src", "functions/src", "deployment/src", "js-runtime/src"] {
+        add_sources(&root.join(directory), &mut sources);
+    }
+    let last_cells = page.lines().filter_map(|line| line.strip_suffix("` |")?.rsplit_once('`'));
+    let tests: Vec<&str> = last_cells.map(|(_, test)| test).collect();
+    assert!(tests.len() > 12, "{} tests are named", tests.len());
+    for test in tests {
+        assert!(sources.contains(&format!("fn {test}(")), "no test {test}");
+    }
+}
+
+fn add_sources(directory: &Path, into: &mut String) {
+    for entry in fs::read_dir(directory).expect("the directory is there") {
+        let path = entry.expect("its entries can be read").path();
+        if path.is_dir() {
+            add_sources(&path, into);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            into.push_str(&fs::read_to_string(&path).expect("sources are text"));
+        }
+    }
+}
