@@ -135,7 +135,7 @@ impl Drop for Environment {
 /// The init phase took too long.
 pub(crate) fn init_timeout() -> ErrorPayload {
     ErrorPayload {
-        error_type: "Sandbox.Timedout".into(),
+        error_type: INIT_TIMEOUT_TYPE.into(),
         error_message: format!("init phase timed out after {:.2} seconds", INIT_TIMEOUT.as_secs_f64()),
         trace: Vec::new(),
     }
@@ -159,6 +159,9 @@ pub(crate) fn init_exit(exit: Option<Exit>) -> ErrorPayload {
 fn exit_error(message: &str) -> ErrorPayload {
     ErrorPayload { error_type: "Runtime.ExitError".into(), error_message: message.to_owned(), trace: Vec::new() }
 }
+
+/// The error type of an init phase that took too long, as Lambda names it.
+pub(crate) const INIT_TIMEOUT_TYPE: &str = "Sandbox.Timedout";
 
 /// How long an environment may stay idle.
 pub(crate) const IDLE_MAX: Duration = Duration::from_secs(300);

@@ -5,8 +5,8 @@ use crate::config::FunctionConfig;
 use crate::connection::Environment;
 use crate::functions::Shared;
 use crate::invocation::Invocation;
-use crate::log::{self, Log, Report, Start};
-use crate::package::PackageDigest;
+use crate::log::{self, Failure, Log, Report, Start};
+use crate::package::Installed;
 use crate::parent::ForkError;
 use crate::pool::{Place, Pool, PoolLimits, Refused, Taken};
 use crate::running::{Running, put_failure};
@@ -61,7 +61,7 @@ impl Function {
 pub(crate) struct Core {
     pub(crate) config: FunctionConfig,
     pub(crate) name: Arc<str>,
-    pub(crate) digest: PackageDigest,
+    pub(crate) package: Installed,
     pub(crate) pool: Arc<Pool<Environment>>,
     manifest: Manifest,
     shared: Arc<Shared>,
@@ -76,7 +76,7 @@ struct TemplateState {
 }
 
 impl Core {
-    pub(crate) fn new(shared: &Arc<Shared>, config: FunctionConfig, digest: PackageDigest, manifest: Manifest) -> Core {
+    pub(crate) fn new(shared: &Arc<Shared>, config: FunctionConfig, package: Installed, manifest: Manifest) -> Core {
         let limits = PoolLimits {
             environments_max: config.environments_max,
             queue_max: QUEUE_MAX_DEFAULT,
@@ -85,7 +85,7 @@ impl Core {
         let pool = Pool::new(&shared.capacity, limits);
         let name = Arc::from(config.name.as_str());
         let template = Mutex::default();
-        Core { config, name, digest, pool, manifest, shared: Arc::clone(shared), template }
+        Core { config, name, package, pool, manifest, shared: Arc::clone(shared), template }
     }
 
     pub(crate) fn log(&self) -> &Log {
@@ -160,7 +160,7 @@ impl Core {
         let mut lines = BytesMut::new();
         let ready = environment.ready(self.config.memory_mb, &mut lines).await;
         if let Err(error) = &ready {
-            log::put_init_report(&mut lines, began.elapsed(), &error.error_type);
+            log::put_init_report(&mut lines, began.elapsed(), &Failure::of_init(error));
         }
         self.log().write(&self.name, lines.freeze());
         ready.map_err(BuildError::Init)
@@ -208,7 +208,7 @@ impl Core {
             if error.trace.is_empty() {
                 log::put_line(&mut lines, format!("{}: {}", error.error_type, error.error_message).as_bytes());
             }
-            log::put_init_report(&mut lines, began.elapsed(), &error.error_type);
+            log::put_init_report(&mut lines, began.elapsed(), &Failure::of_init(error));
         }
         self.log().write(&self.name, lines.freeze());
         built

@@ -107,10 +107,11 @@ impl Functions {
         let log = Log::start(logs.clone(), options.log).map_err(|source| failed(&logs, source))?;
         let zygote = Zygote::start(&options.runtime_binary).await?;
         let capacity = Capacity::new(options.environments_max);
-        let sweeper = tokio::spawn(sweep(Arc::downgrade(&capacity)));
+        let packages = data_dir.join("packages");
+        remove_packages(packages.clone()).await;
+        let sweeper = tokio::spawn(sweep(Arc::downgrade(&capacity), packages.clone()));
         let (ids, stopping) = (AtomicU64::new(1), AtomicBool::new(false));
         let shared = Arc::new(Shared { zygote, log, capacity, ids, stopping });
-        let packages = data_dir.join("packages");
         Ok(Arc::new(Functions { shared, packages, tmp, prepared: Mutex::default(), sweeper }))
     }
 
@@ -128,8 +129,8 @@ impl Functions {
         let installed = tokio::task::spawn_blocking(move || package::install(&for_install, &packages)).await;
         let installed = installed.expect("installing a package does not panic and is not aborted");
         let package_error = |source| PrepareError::Package { function: config.name.clone(), source };
-        let (code_dir, digest) = installed.map_err(package_error)?;
-        if let Some(core) = self.find(config, &digest) {
+        let package = installed.map_err(package_error)?;
+        if let Some(core) = self.find(config, &package.digest) {
             return Ok(Arc::new(Function { core }));
         }
         let tmp_root = self.tmp.path().join(format!("{}-{}", config.name, self.shared.next_id()));
@@ -138,8 +139,8 @@ impl Functions {
             path: tmp_root.clone(),
             source,
         })?;
-        let manifest = manifest(config, code_dir, tmp_root);
-        let core = Arc::new(Core::new(&self.shared, config.clone(), digest, manifest));
+        let manifest = manifest(config, package.code_dir.clone(), tmp_root);
+        let core = Arc::new(Core::new(&self.shared, config.clone(), package, manifest));
         self.prepared.lock().push(Arc::downgrade(&core));
         if let Err(error) = core.template().await {
             tracing::error!(function = config.name, ?error, "init phase failed");
@@ -167,7 +168,7 @@ impl Functions {
     }
 
     fn find(&self, config: &FunctionConfig, digest: &PackageDigest) -> Option<Arc<Core>> {
-        self.living().into_iter().find(|core| core.config == *config && core.digest == *digest)
+        self.living().into_iter().find(|core| core.config == *config && core.package.digest == *digest)
     }
 }
 
@@ -194,13 +195,24 @@ fn private_directory(all: &Path) -> io::Result<TempDir> {
     Ok(directory)
 }
 
-async fn sweep(capacity: Weak<Capacity<Environment>>) {
+async fn sweep(capacity: Weak<Capacity<Environment>>, packages: PathBuf) {
     loop {
         tokio::time::sleep(SWEEP_EVERY).await;
         let Some(capacity) = capacity.upgrade() else { return };
         if let Some(before) = Instant::now().checked_sub(IDLE_MAX) {
             capacity.expire(before);
         }
+        remove_packages(packages.clone()).await;
+    }
+}
+
+/// Removes the packages that no function of any process uses.
+async fn remove_packages(packages: PathBuf) {
+    let removed = tokio::task::spawn_blocking(move || package::remove_unused(&packages)).await;
+    match removed {
+        Ok(Ok(0)) | Err(_) => {}
+        Ok(Ok(removed)) => tracing::info!(removed, "unused packages removed"),
+        Ok(Err(error)) => tracing::warn!(%error, "unused packages cannot be removed"),
     }
 }
 

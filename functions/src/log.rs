@@ -2,8 +2,10 @@
 //! nothing on the request path waits for a disk. Lambda's own text format
 //! (AWS: "Lambda runtime log format"): START, the handler's lines, END, REPORT.
 
+use crate::connection::INIT_TIMEOUT_TYPE;
 use crate::functions::LogSink;
 use bytes::{Bytes, BytesMut};
+use environment::ErrorPayload;
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
@@ -88,11 +90,21 @@ impl Start {
     }
 }
 
-/// How an invocation failed, in REPORT.
+/// How an invocation or an init phase failed, in its report.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Failure {
     Timeout,
     Error(String),
+}
+
+impl Failure {
+    /// Of an init phase that ended with this error.
+    pub(crate) fn of_init(error: &ErrorPayload) -> Failure {
+        match error.error_type.as_str() {
+            INIT_TIMEOUT_TYPE => Failure::Timeout,
+            kind => Failure::Error(kind.to_owned()),
+        }
+    }
 }
 
 /// Appends the START line.
@@ -149,23 +161,24 @@ pub(crate) fn put_end(out: &mut BytesMut, report: &Report) {
         Start::Init(took) => put(out, format_args!("Init Duration: {:.2} ms\t", milliseconds(took))),
         Start::Restore(took) => put(out, format_args!("Restore Duration: {:.2} ms\t", milliseconds(took))),
     }
-    match &report.failure {
-        None => {}
-        Some(Failure::Timeout) => put(out, format_args!("Status: timeout")),
-        Some(Failure::Error(kind)) => put(out, format_args!("Status: error\tError Type: {kind}")),
+    if let Some(failure) = &report.failure {
+        put_status(out, failure);
     }
     put(out, format_args!("\n"));
 }
 
 /// Appends the line a failed init phase leaves.
-pub(crate) fn put_init_report(out: &mut BytesMut, took: Duration, kind: &str) {
-    put(
-        out,
-        format_args!(
-            "INIT_REPORT Init Duration: {:.2} ms\tPhase: init\tStatus: error\tError Type: {kind}\n",
-            milliseconds(took)
-        ),
-    );
+pub(crate) fn put_init_report(out: &mut BytesMut, took: Duration, failure: &Failure) {
+    put(out, format_args!("INIT_REPORT Init Duration: {:.2} ms\tPhase: init\t", milliseconds(took)));
+    put_status(out, failure);
+    put(out, format_args!("\n"));
+}
+
+fn put_status(out: &mut BytesMut, failure: &Failure) {
+    match failure {
+        Failure::Timeout => put(out, format_args!("Status: timeout")),
+        Failure::Error(kind) => put(out, format_args!("Status: error\tError Type: {kind}")),
+    }
 }
 
 fn put(out: &mut BytesMut, text: std::fmt::Arguments<'_>) {

@@ -7,6 +7,7 @@ mod archive;
 mod directory;
 mod handler;
 mod install;
+mod lease;
 mod listing;
 
 use crate::config::{FunctionConfig, PackageSource};
@@ -15,7 +16,8 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-pub(crate) use install::install;
+pub(crate) use install::{Installed, install};
+pub(crate) use lease::remove_unused;
 
 /// SHA-256 of a package's content, lower-case hex.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

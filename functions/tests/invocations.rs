@@ -67,6 +67,31 @@ fn result(invocation: &Invocation) -> Value {
     }
 }
 
+/// A file that environments wait for: they say that they are there, and go on when it is.
+struct Gate(std::path::PathBuf);
+
+impl Gate {
+    fn new(pop: &Pop, name: &str) -> Gate {
+        Gate(pop.directory.path().join(name))
+    }
+
+    fn event(&self) -> Value {
+        json!({"act": "hold", "gate": self.0})
+    }
+
+    async fn held(&self) {
+        let started = Instant::now();
+        while !self.0.with_extension("held").exists() {
+            assert!(started.elapsed() < Duration::from_secs(10), "nobody waits for {}", self.0.display());
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+
+    fn open(&self) {
+        std::fs::write(&self.0, "").unwrap();
+    }
+}
+
 /// Asks until `accept` does; the processes need a moment.
 async fn answer_until(function: &Function, accept: impl Fn(&Value) -> bool) -> Value {
     let started = Instant::now();
@@ -106,12 +131,19 @@ async fn an_environment_is_made_once_and_used_again() {
 async fn concurrent_invocations_have_environments_of_their_own() {
     let pop = Pop::start(10).await;
     let function = pop.function("handler").await;
-    let started = Instant::now();
-    let runs = (0..5).map(|_| act(&function, json!({"act": "sleep", "s": 0.3})));
-    for invocation in futures_util::future::join_all(runs).await {
+    let gates: Vec<Gate> = (0..5).map(|nth| Gate::new(&pop, &format!("gate{nth}"))).collect();
+    let runs = futures_util::future::join_all(gates.iter().map(|gate| act(&function, gate.event())));
+    // None may go on before all five run.
+    let opener = async {
+        for gate in &gates {
+            gate.held().await;
+        }
+        gates.iter().for_each(Gate::open);
+    };
+    let (runs, ()) = tokio::join!(runs, opener);
+    for invocation in runs {
         assert_eq!(invocation.outcome, Outcome::Result(Bytes::from_static(b"null")));
     }
-    assert!(started.elapsed() < Duration::from_millis(1200), "{:?}", started.elapsed());
 }
 
 #[tokio::test]
@@ -177,7 +209,6 @@ async fn an_environment_that_says_it_ends_is_not_used_again() {
     let function = pop.function("handler").await;
     let thrown = act(&function, json!({"act": "uncaught"})).await;
     assert!(matches!(&thrown.outcome, Outcome::Threw(error) if error.error_message == "uncaught"), "{thrown:?}");
-    tokio::time::sleep(Duration::from_millis(50)).await;
     assert_eq!(result(&act(&function, json!({"act": "answer"})).await)["count"], 1);
 }
 
@@ -229,6 +260,19 @@ async fn a_failed_init_phase_is_an_outcome_and_tried_again() {
 }
 
 #[tokio::test]
+async fn an_init_phase_over_10_s_is_ended() {
+    let pop = Pop::start(10).await;
+    let started = Instant::now();
+    let function = pop.function("hangs").await;
+    let took = started.elapsed();
+    assert!((Duration::from_secs(10)..Duration::from_millis(10_500)).contains(&took), "{took:?}");
+    drop(function);
+    let log = pop.log().await;
+    assert!(log.contains("Sandbox.Timedout: init phase timed out after 10.00 seconds\n"), "{log}");
+    assert!(log.contains("\tPhase: init\tStatus: timeout\n"), "{log}");
+}
+
+#[tokio::test]
 async fn a_function_that_cannot_be_copied_loads_in_every_environment() {
     let pop = Pop::start(10).await;
     let function = pop.function("unshared").await;
@@ -245,8 +289,12 @@ async fn an_invocation_whose_caller_left_runs_to_its_end() {
     config.environments_max = 1;
     let function = pop.functions.prepare(&config).await.unwrap();
     let before = result(&act(&function, json!({"act": "answer"})).await);
-    let left = act(&function, json!({"act": "sleep", "s": 0.2}));
-    assert!(tokio::time::timeout(Duration::from_millis(50), left).await.is_err());
+    let gate = Gate::new(&pop, "gate");
+    tokio::select! {
+        ended = act(&function, gate.event()) => panic!("ended before its gate was open: {ended:?}"),
+        () = gate.held() => {}
+    }
+    gate.open();
     let after = result(&act(&function, json!({"act": "answer"})).await);
     assert_eq!((&after["pid"], &after["count"]), (&before["pid"], &json!(3)));
     let log = pop.log().await;
@@ -272,8 +320,17 @@ async fn the_queue_throttles_when_no_environment_becomes_free() {
     config.timeout = Duration::from_secs(1);
     let function = pop.functions.prepare(&config).await.unwrap();
     let (busy, waiting) =
-        tokio::join!(act(&function, json!({"act": "sleep", "s": 0.9})), act(&function, json!({"act": "answer"})));
-    assert_eq!(busy.outcome.label(), "ok");
+        tokio::join!(act(&function, json!({"act": "sleep", "s": 20})), act(&function, json!({"act": "answer"})));
+    assert_eq!(busy.outcome.label(), "timed-out");
+    assert!(["throttled", "ok"].contains(&waiting.outcome.label()), "{waiting:?}");
+    let gate = Gate::new(&pop, "gate");
+    let opener = async {
+        gate.held().await;
+        gate.open();
+    };
+    let (held, waiting, ()) =
+        tokio::join!(act(&function, gate.event()), act(&function, json!({"act": "answer"})), opener);
+    assert_eq!(held.outcome.label(), "ok");
     assert_eq!(result(&waiting)["count"], 2);
     pop.functions.stop().await;
     assert_eq!(act(&function, json!({"act": "answer"})).await.outcome.label(), "throttled");
@@ -286,6 +343,30 @@ async fn the_same_function_is_prepared_once() {
     let first = result(&act(&one, json!({"act": "answer"})).await);
     drop(one);
     assert_eq!(result(&act(&two, json!({"act": "answer"})).await)["pid"], first["pid"]);
+}
+
+#[tokio::test]
+async fn packages_without_a_function_are_removed_and_those_of_another_process_stay() {
+    let pop = Pop::start(10).await;
+    let packages = pop.directory.path().join("data/packages");
+    let there = || std::fs::read_dir(&packages).unwrap().count();
+    let function = pop.function("handler").await;
+    let other = Options {
+        runtime_binary: Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/runtime.py"),
+        data_dir: pop.directory.path().join("data"),
+        environments_max: 1,
+        log: LogSink::Files,
+    };
+    // It cleans up when it starts, as any process on this data directory does.
+    Functions::start(other.clone()).await.unwrap().stop().await;
+    assert_eq!(there(), 1);
+    assert_eq!(result(&act(&function, json!({"act": "answer"})).await)["count"], 1);
+    drop(function);
+    let started = Instant::now();
+    while there() > 0 {
+        assert!(started.elapsed() < Duration::from_secs(10), "the package stays");
+        Functions::start(other.clone()).await.unwrap().stop().await;
+    }
 }
 
 #[tokio::test]

@@ -60,6 +60,8 @@ def in_zygote(kind, request, fd):
         time.sleep(5)
     if export == "exits":
         os._exit(7)
+    if export == "hangs":
+        time.sleep(60)
     unshared = "open handles" if export == "unshared" else None
     reply(control, {"Initialized": {"init_ms": 1.0, "unshared": unshared}})
     serve(control, lambda kind, request, fd: environment(fd))
@@ -102,11 +104,17 @@ def environment(fd, ready=False):
                 frame(stream, 8, struct.pack("<Bi", 0, 3))
                 os._exit(3)
             case "uncaught":
-                error = {"errorType": "Error", "errorMessage": "uncaught", "trace": []}
-                frame(stream, 6, json.dumps(error).encode())
-                frame(stream, 8, struct.pack("<Bi", 0, 129))
+                # One write, as the real one does it: who reads the error also reads the end.
+                error = json.dumps({"errorType": "Error", "errorMessage": "uncaught", "trace": []}).encode()
+                end = struct.pack("<Bi", 0, 129)
+                stream.sendall(struct.pack("<IB", len(error), 6) + error + struct.pack("<IB", len(end), 8) + end)
                 time.sleep(0.5)
                 os._exit(129)
+            case "hold":
+                open(event["gate"] + ".held", "w").close()
+                while not os.path.exists(event["gate"]):
+                    time.sleep(0.002)
+                frame(stream, 5, b"null")
             case "die":
                 os.kill(os.getpid(), signal.SIGSEGV)
             case "leave":

@@ -32,7 +32,9 @@ fn every_test_that_limits_md_names_is_there() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ is in the repository");
     let page = fs::read_to_string(root.join("docs/limits.md")).unwrap();
     let mut sources = String::new();
-    for directory in ["tests/tests", "proxy/src", "functions/src", "deployment/src", "js-runtime/src"] {
+    for directory in
+        ["tests/tests", "proxy/src", "functions/src", "functions/tests", "deployment/src", "js-runtime/src"]
+    {
         add_sources(&root.join(directory), &mut sources);
     }
     let last_cells = page.lines().filter_map(|line| line.strip_suffix("` |")?.rsplit_once('`'));

@@ -1,18 +1,37 @@
 //! Puts a package where it runs from: `<packages>/<digest>/`, written beside
 //! and renamed, so a directory with that name is always whole.
 
+use super::lease::Lease;
 use super::{PackageDigest, PackageError, archive, directory, handler};
 use crate::config::{FunctionConfig, PackageSource};
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
-/// The directory of the function's code, and the code's digest. Blocks.
-pub(crate) fn install(config: &FunctionConfig, packages: &Path) -> Result<(PathBuf, PackageDigest), PackageError> {
+/// A package where it runs from.
+#[derive(Debug)]
+pub(crate) struct Installed {
+    pub(crate) digest: PackageDigest,
+    pub(crate) code_dir: PathBuf,
+    #[expect(dead_code, reason = "keeps the directory there")]
+    lease: Lease,
+}
+
+/// Installs the function's package and holds it. Blocks.
+pub(crate) fn install(config: &FunctionConfig, packages: &Path) -> Result<Installed, PackageError> {
     fs::create_dir_all(packages).map_err(PackageError::write(packages))?;
-    match &config.package {
-        PackageSource::Directory(path) => install_directory(config, path, packages),
-        PackageSource::Zip(path) => install_archive(config, path, packages),
+    for _ in 0..ATTEMPTS {
+        let (code_dir, digest) = match &config.package {
+            PackageSource::Directory(path) => install_directory(config, path, packages)?,
+            PackageSource::Zip(path) => install_archive(config, path, packages)?,
+        };
+        // Nobody held it yet: whoever cleans up may have been faster.
+        if let Some(lease) = Lease::take(&code_dir).map_err(PackageError::read(&code_dir))? {
+            return Ok(Installed { digest, code_dir, lease });
+        }
     }
+    let source = io::Error::other(format!("removed by another process {ATTEMPTS} times"));
+    Err(PackageError::Write { path: packages.to_path_buf(), source })
 }
 
 fn install_directory(
@@ -27,7 +46,7 @@ fn install_directory(
     if installed.is_dir() {
         return Ok((installed, digest));
     }
-    let fresh = fresh_directory(packages)?;
+    let (fresh, _held) = fresh_directory(packages)?;
     directory::copy(path, &listing, fresh.path())?;
     // Someone may have edited a file in between: what was copied is what runs.
     let copied = directory::digest(fresh.path(), &directory::list(fresh.path())?)?;
@@ -47,13 +66,17 @@ fn install_archive(
     if installed.is_dir() {
         return Ok((installed, digest));
     }
-    let fresh = fresh_directory(packages)?;
+    let (fresh, _held) = fresh_directory(packages)?;
     opened.unpack(&listing, fresh.path())?;
     publish(fresh, packages, digest)
 }
 
-fn fresh_directory(packages: &Path) -> Result<tempfile::TempDir, PackageError> {
-    tempfile::Builder::new().prefix(".unpack-").tempdir_in(packages).map_err(PackageError::write(packages))
+/// A directory to unpack into, held meanwhile.
+fn fresh_directory(packages: &Path) -> Result<(tempfile::TempDir, Option<Lease>), PackageError> {
+    let fresh = tempfile::Builder::new().prefix(".unpack-").tempdir_in(packages);
+    let fresh = fresh.map_err(PackageError::write(packages))?;
+    let held = Lease::take(fresh.path()).map_err(PackageError::write(packages))?;
+    Ok((fresh, held))
 }
 
 fn publish(
@@ -76,3 +99,6 @@ fn set_directory_mode(path: &Path) -> Result<(), PackageError> {
     use std::os::unix::fs::PermissionsExt;
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).map_err(PackageError::write(path))
 }
+
+/// Someone who cleans up at the very moment is rare, twice in a row rarer.
+const ATTEMPTS: usize = 5;

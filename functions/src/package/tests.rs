@@ -64,13 +64,13 @@ fn a_directory_is_copied_with_its_modes_and_links() {
     symlink("lib/data", code.path().join("link")).unwrap();
     let data = tempfile::tempdir().unwrap();
     let config = function(PackageSource::Directory(code.path().into()));
-    let (installed, digest) = install(&config, &data.path().join("packages")).unwrap();
+    let Installed { code_dir: installed, digest, .. } = install(&config, &data.path().join("packages")).unwrap();
     assert_eq!(digest, check_package(&config).unwrap());
     assert_eq!(installed, data.path().join("packages").join(&digest.0));
     let mode = |name: &str| fs::metadata(installed.join(name)).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode("lib/run"), mode("lib/data"), mode("index.mjs")), (0o755, 0o644, 0o644));
     assert_eq!(fs::read_link(installed.join("link")).unwrap(), Path::new("lib/data"));
-    assert_eq!(install(&config, &data.path().join("packages")).unwrap().0, installed);
+    assert_eq!(install(&config, &data.path().join("packages")).unwrap().code_dir, installed);
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn an_archive_is_unpacked_with_its_modes_and_links() {
         Zipped::Link("node_modules/.bin/run", "../../bin/run"),
     ];
     let config = archive(at.path(), &entries);
-    let (installed, digest) = install(&config, &at.path().join("packages")).unwrap();
+    let Installed { code_dir: installed, digest, .. } = install(&config, &at.path().join("packages")).unwrap();
     assert_eq!(digest, check_package(&config).unwrap());
     assert_eq!(fs::read(installed.join("node_modules/.bin/run")).unwrap(), b"#!");
     let mode = |name: &str| fs::metadata(installed.join(name)).unwrap().permissions().mode() & 0o777;
@@ -188,4 +188,64 @@ fn the_handler_must_name_a_module_of_the_package() {
     for bad in ["index", "other.handler", "../index.handler", ".handler", "index.", "src/index.handler", ""] {
         assert!(matches!(check(bad), Err(PackageError::Handler { .. })), "{bad}");
     }
+}
+
+#[test]
+fn an_archive_of_50_mb_is_read_and_a_larger_one_is_refused() {
+    let at = tempfile::tempdir().unwrap();
+    let config = archive(at.path(), &[Zipped::File("index.js", b"", 0o644)]);
+    let file = File::options().write(true).open(config.package.path()).unwrap();
+    file.set_len(PACKAGE_ZIP_BYTES_MAX + 1).unwrap();
+    let error = check_package(&config).unwrap_err();
+    assert!(matches!(error, PackageError::ArchiveTooLarge { bytes } if bytes == PACKAGE_ZIP_BYTES_MAX + 1), "{error}");
+    assert!(error.to_string().contains("limit of 52428800"), "{error}");
+    // One byte less passes this limit; padded with zeros it is only no archive any more.
+    file.set_len(PACKAGE_ZIP_BYTES_MAX).unwrap();
+    assert!(matches!(check_package(&config).unwrap_err(), PackageError::Archive { .. }));
+}
+
+#[test]
+fn a_package_of_100_000_files_is_taken_and_a_larger_one_is_refused() {
+    let at = tempfile::tempdir().unwrap();
+    let packed = |files: usize| {
+        let names: Vec<String> = (1..files).map(|nth| format!("f{nth}")).collect();
+        let entries = names.iter().map(|name| Zipped::File(name, b"", 0o644));
+        archive(at.path(), &entries.chain([Zipped::File("index.js", b"", 0o644)]).collect::<Vec<_>>())
+    };
+    check_package(&packed(PACKAGE_FILES_MAX)).unwrap();
+    let error = check_package(&packed(PACKAGE_FILES_MAX + 1)).unwrap_err();
+    assert!(matches!(error, PackageError::TooManyFiles), "{error}");
+
+    let code = directory(&[("index.js", ""), ("a/0", "")]);
+    for nth in 1..PACKAGE_FILES_MAX - 2 {
+        fs::hard_link(code.path().join("a/0"), code.path().join(format!("a/{nth}"))).unwrap_or_else(|_| {
+            // Some file systems allow fewer links than that.
+            fs::write(code.path().join(format!("a/{nth}")), "").unwrap();
+        });
+    }
+    let listed = |code: &TempDir| super::directory::list(code.path()).map(|listing| listing.entries.len());
+    assert_eq!(listed(&code).unwrap(), PACKAGE_FILES_MAX);
+    fs::write(code.path().join("one-more"), "").unwrap();
+    assert!(matches!(listed(&code).unwrap_err(), PackageError::TooManyFiles));
+}
+
+#[test]
+fn only_packages_that_nobody_holds_are_removed() {
+    let (one, other) = (directory(&[("index.js", "1")]), directory(&[("index.js", "2")]));
+    let data = tempfile::tempdir().unwrap();
+    let packages = data.path().join("packages");
+    assert_eq!(remove_unused(&packages).unwrap(), 0);
+    let installed =
+        |code: &TempDir| install(&function(PackageSource::Directory(code.path().into())), &packages).unwrap();
+    let (kept, dropped) = (installed(&one), installed(&other));
+    fs::create_dir(packages.join(".unpack-left-behind")).unwrap();
+    let again = installed(&other);
+    drop(dropped);
+    assert_eq!(remove_unused(&packages).unwrap(), 1);
+    assert!(again.code_dir.is_dir());
+    drop(again);
+    assert_eq!(remove_unused(&packages).unwrap(), 1);
+    let left: Vec<_> = fs::read_dir(&packages).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert_eq!(left, std::slice::from_ref(&kept.code_dir));
+    assert!(installed(&other).code_dir.join("index.js").is_file());
 }

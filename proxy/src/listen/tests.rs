@@ -10,8 +10,10 @@ use pingora::upstreams::peer::HttpPeer;
 use std::path::PathBuf;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-/// Answers every request with its own body, or `hi`.
-struct Echo;
+/// Answers every request with its own body, or `hi`; says how many bytes of bodies it has read.
+struct Echo {
+    read: watch::Sender<usize>,
+}
 
 #[async_trait]
 impl ProxyHttp for Echo {
@@ -27,6 +29,7 @@ impl ProxyHttp for Echo {
         let mut body = Vec::new();
         while let Some(part) = session.read_request_body().await? {
             body.extend_from_slice(&part);
+            self.read.send_modify(|read| *read += part.len());
         }
         if body.is_empty() {
             body.extend_from_slice(b"hi");
@@ -60,14 +63,25 @@ fn server() -> Server {
 struct Running {
     address: SocketAddr,
     stop: watch::Sender<bool>,
+    read: watch::Receiver<usize>,
     done: tokio::task::JoinHandle<()>,
+}
+
+impl Running {
+    /// Returns once the edge has read this many bytes of request bodies.
+    async fn has_read(&mut self, bytes: usize) {
+        let read = timeout(Duration::from_secs(20), self.read.wait_for(|read| *read >= bytes)).await;
+        read.expect("the body is read within 20 s").unwrap();
+    }
 }
 
 fn run(server: &Server) -> Running {
     let listeners = bind(server, None).unwrap();
     let address = listeners.http_addresses()[0];
     let (stop, shutdown) = watch::channel(false);
-    Running { address, stop, done: tokio::spawn(listeners.run(Echo, shutdown)) }
+    let (echo, read) = watch::channel(0);
+    let done = tokio::spawn(listeners.run(Echo { read: echo }, shutdown));
+    Running { address, stop, read, done }
 }
 
 async fn rest(stream: &mut TcpStream) -> String {
@@ -89,14 +103,14 @@ const GET: &[u8] = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n";
 
 #[tokio::test]
 async fn requests_follow_each_other_on_one_connection() {
-    let edge = run(&server());
+    let mut edge = run(&server());
     let mut viewer = TcpStream::connect(edge.address).await.unwrap();
     for _ in 0..3 {
         viewer.write_all(GET).await.unwrap();
         assert!(one_answer(&mut viewer).await.starts_with("HTTP/1.1 200"));
     }
     viewer.write_all(b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\nconnection: close\r\n\r\nab").await.unwrap();
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    edge.has_read(2).await;
     viewer.write_all(b"cde").await.unwrap();
     assert!(rest(&mut viewer).await.ends_with("\r\n\r\nabcde"));
 }
@@ -192,13 +206,13 @@ async fn a_taken_port_and_missing_certificates_are_said_before_serving() {
 
 #[tokio::test]
 async fn stopping_finishes_requests_and_closes_idle_connections() {
-    let edge = run(&server());
+    let mut edge = run(&server());
     let mut idle = TcpStream::connect(edge.address).await.unwrap();
     idle.write_all(GET).await.unwrap();
     one_answer(&mut idle).await;
     let mut busy = TcpStream::connect(edge.address).await.unwrap();
     busy.write_all(b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\n\r\nab").await.unwrap();
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    edge.has_read(2).await;
     edge.stop.send(true).unwrap();
     busy.write_all(b"cde").await.unwrap();
     assert!(rest(&mut busy).await.ends_with("abcde"));
