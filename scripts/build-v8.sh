@@ -12,7 +12,7 @@ source "$(dirname "$0")/env.sh"
 version=$1 output=$2
 work=${SELVEDGE_V8_BUILD_DIR:-$HOME/.cache/selvedge/v8-$version}
 
-"$ROOT/scripts/setup.sh" clang-22 lld-22 libclang-rt-22-dev ninja-build python3-venv \
+"$ROOT/scripts/setup.sh" clang-22 lld-22 llvm-22 libclang-rt-22-dev ninja-build python3-venv \
   || die "clang 22 is not in this system's package lists: add https://apt.llvm.org for it"
 mkdir -p "$work"
 if [ ! -x "$work/venv/bin/gn" ]; then
@@ -45,14 +45,23 @@ if [ ! -f "$work/src/.copied" ]; then
   touch "$work/src/.copied"
 fi
 
+# Chromium's layout of a compiler, made of links: Debian's has the run-time library elsewhere.
+llvm=$work/llvm
+libraries=lib/clang/22/lib
+mkdir -p "$llvm/$libraries/$(uname -m)-unknown-linux-gnu"
+ln -sfn /usr/lib/llvm-22/bin "$llvm/bin"
+ln -sfn /usr/lib/llvm-22/lib/clang/22/include "$llvm/lib/clang/22/include"
+ln -sfn "/usr/lib/llvm-22/$libraries/linux/libclang_rt.builtins-$(uname -m).a" \
+  "$llvm/$libraries/$(uname -m)-unknown-linux-gnu/libclang_rt.builtins.a"
+
 say "building V8 in $work/src/out with $(nproc) jobs"
 mkdir -p "$work/src/out"
-cat >"$work/src/out/args.gn" <<'ARGS'
+cat >"$work/src/out/args.gn" <<ARGS
 is_debug=false
 symbol_level=0
 line_tables_only=false
 treat_warnings_as_errors=false
-clang_base_path="/usr/lib/llvm-22"
+clang_base_path="$llvm"
 clang_version="22"
 use_custom_libcxx=true
 use_glib=false
