@@ -1,6 +1,7 @@
 //! Bodies that the edge holds back or replaces: a request body read early for a
 //! function, and a body that takes another's place while that one streams by.
 
+use crate::guard::upload;
 use bytes::{Bytes, BytesMut};
 use http::header::CONTENT_LENGTH;
 use pingora::Result;
@@ -39,12 +40,14 @@ impl HeldBody {
             if left <= RETRY_BUFFER_BYTES {
                 session.enable_retry_buffering();
             }
+            upload::waits();
             match session.read_request_body().await? {
                 Some(chunk) => self.data.extend_from_slice(&chunk),
                 None => self.ended = true,
             }
             self.ended = self.ended || session.is_body_done();
         }
+        upload::ended();
         self.buffered = session.get_retry_buffer().map_or(0, |buffer| buffer.len());
         Ok(())
     }

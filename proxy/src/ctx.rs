@@ -1,10 +1,11 @@
 //! What one request carries from phase to phase.
 
+use crate::access_log::Line;
 use crate::body::{HeldBody, Swap};
 use crate::error::EdgeError;
 use crate::hooks::HookRecord;
 use crate::live::State;
-use crate::origin::OriginRequest;
+use crate::origin::{Gate, OriginRequest};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -52,6 +53,8 @@ pub struct Ctx {
     pub(crate) origin_request: Option<OriginRequest>,
     /// Connections to the origin tried so far.
     pub(crate) attempts: u8,
+    /// Of the current connection, when the viewer asks for an upgrade.
+    pub(crate) upgrade_gate: Option<Arc<Gate>>,
     pub(crate) origin_answered: bool,
     pub(crate) upstream_swap: Swap,
     pub(crate) viewer_swap: Swap,
@@ -81,6 +84,7 @@ impl Ctx {
             body: HeldBody::default(),
             origin_request: None,
             attempts: 0,
+            upgrade_gate: None,
             origin_answered: false,
             upstream_swap: Swap::Keep,
             viewer_swap: Swap::Keep,
@@ -92,10 +96,33 @@ impl Ctx {
         }
     }
 
+    /// Writes the request's line to the access log, once. `status` is 0 when the viewer got none.
+    pub(crate) fn log(&mut self, status: u16) {
+        let (method, target) = std::mem::take(&mut self.line);
+        if method.is_empty() {
+            return;
+        }
+        let (_, x_cache) = self.sent.unwrap_or_default();
+        let cache = match self.asker {
+            Asker::Viewer => x_cache.split(' ').next().filter(|word| !word.is_empty()).unwrap_or("-"),
+            Asker::Revalidation => "Refresh",
+            Asker::ErrorPage => "ErrorPage",
+        };
+        let (method, target, total) = (method.as_str(), target.as_str(), self.started.elapsed());
+        Line { method, target, status, cache, hooks: &self.hooks, total }.write(&self.request_id);
+    }
+
     /// The `Via` value this edge adds.
     pub(crate) fn via(&self, version: &str) -> String {
         let name = self.site.as_ref().map_or("selvedge", |site| &site.distribution.domain_name);
         format!("{version} {name} (CloudFront)")
+    }
+}
+
+/// A request that was cut off leaves a line, too.
+impl Drop for Ctx {
+    fn drop(&mut self) {
+        self.log(0);
     }
 }
 

@@ -10,9 +10,9 @@ mod stale;
 mod viewer_request;
 mod viewer_response;
 
-use crate::access_log::Line;
 use crate::cache::Cache;
-use crate::ctx::{Asker, Ctx};
+use crate::ctx::Ctx;
+use crate::guard::upload;
 use crate::live::Live;
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -82,8 +82,8 @@ impl ProxyHttp for Edge {
     }
 
     // 5 and 6: where to, and what to send. Retries come back here.
-    async fn upstream_peer(&self, _: &mut Session, ctx: &mut Ctx) -> Result<Box<HttpPeer>> {
-        fetch::peer(self, ctx).await
+    async fn upstream_peer(&self, session: &mut Session, ctx: &mut Ctx) -> Result<Box<HttpPeer>> {
+        fetch::peer(self, session, ctx).await
     }
 
     async fn upstream_request_filter(&self, _: &mut Session, up: &mut RequestHeader, ctx: &mut Ctx) -> Result<()> {
@@ -94,9 +94,14 @@ impl ProxyHttp for Edge {
         &self,
         _: &mut Session,
         body: &mut Option<Bytes>,
-        _end: bool,
+        end: bool,
         ctx: &mut Ctx,
     ) -> Result<()> {
+        if end {
+            upload::ended()
+        } else {
+            upload::waits()
+        }
         ctx.body.apply(body);
         Ok(())
     }
@@ -173,16 +178,9 @@ impl ProxyHttp for Edge {
 
     // 10: one line.
     async fn logging(&self, session: &mut Session, _: Option<&Error>, ctx: &mut Ctx) {
-        let (status, x_cache) = ctx.sent.unwrap_or((0, ""));
+        let (status, _) = ctx.sent.unwrap_or_default();
         let status = session.response_written().map_or(status, |written| written.status.as_u16());
-        let cache = match ctx.asker {
-            Asker::Viewer => x_cache.split(' ').next().filter(|word| !word.is_empty()).unwrap_or("-"),
-            Asker::Revalidation => "Refresh",
-            Asker::ErrorPage => "ErrorPage",
-        };
-        let (method, target) = (ctx.line.0.as_str(), ctx.line.1.as_str());
-        let total = ctx.started.elapsed();
-        Line { method, target, status, cache, hooks: &ctx.hooks, total }.write(&ctx.request_id);
+        ctx.log(status);
     }
 }
 

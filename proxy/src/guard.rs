@@ -5,8 +5,11 @@
 //! docs/decisions/0003-slow-clients.md says how and why.
 
 pub(crate) mod addresses;
+pub(crate) mod frames;
+pub(crate) mod h2_stream;
 pub(crate) mod header;
 pub(crate) mod stream;
+pub(crate) mod upload;
 
 use deployment::Server;
 use std::time::Duration;

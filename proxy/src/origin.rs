@@ -4,9 +4,11 @@
 
 mod forward;
 mod peer;
+mod upgrade;
 
 pub(crate) use forward::{OriginHeaders, forwarded};
 pub(crate) use peer::{addresses, peer};
+pub(crate) use upgrade::{Gate, GatedConnector};
 
 use crate::event::{EventOrigin, Headers, OriginProtocol};
 use deployment::{Origin, OriginKind};

@@ -19,7 +19,11 @@ pub struct EdgeBuilder {
     functions: String,
     config: String,
     tls: bool,
+    environment: Environment,
 }
+
+/// Variables of the program, by name.
+type Environment = Vec<(&'static str, PathBuf)>;
 
 impl EdgeBuilder {
     /// A function from the text of its `index.mjs`, with default settings.
@@ -70,6 +74,13 @@ impl EdgeBuilder {
         self
     }
 
+    /// Origins whose certificates this authority signed are trusted.
+    #[must_use]
+    pub fn trusting(mut self, authority: &Path) -> EdgeBuilder {
+        self.environment.push(("SSL_CERT_FILE", authority.to_owned()));
+        self
+    }
+
     /// Where the files are.
     #[must_use]
     pub fn path(&self) -> &Path {
@@ -87,8 +98,9 @@ impl EdgeBuilder {
             server.push_str(&format!("https = [\"{https}\"]\ncertificates = \"certs\"\n"));
         }
         let server = server + &self.server;
-        let edge = Edge { child: None, http, https, server, functions: self.functions, directory: self.directory };
-        edge.write_config(&self.config);
+        let EdgeBuilder { directory, functions, config, environment, .. } = self;
+        let edge = Edge { child: None, http, https, server, functions, directory, environment };
+        edge.write_config(&config);
         edge.run().await
     }
 }
@@ -101,6 +113,7 @@ pub struct Edge {
     server: String,
     functions: String,
     directory: TempDir,
+    environment: Environment,
 }
 
 impl Edge {
@@ -109,7 +122,8 @@ impl Edge {
     #[must_use]
     pub fn builder() -> EdgeBuilder {
         let directory = tempfile::tempdir().expect("temporary files can be made");
-        EdgeBuilder { directory, server: String::new(), functions: String::new(), config: String::new(), tls: false }
+        let (server, functions, config) = Default::default();
+        EdgeBuilder { directory, server, functions, config, tls: false, environment: Vec::new() }
     }
 
     /// Asks over HTTP/1.1.
@@ -219,6 +233,7 @@ impl Edge {
             .arg("serve")
             .arg("--config")
             .arg(self.path().join("selvedge.toml"))
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(terminal)
             .stderr(errors)

@@ -5,6 +5,7 @@
 
 pub mod conformance;
 pub mod edge;
+pub mod frames;
 pub mod origin;
 pub mod raw;
 pub mod tls;
@@ -14,6 +15,7 @@ mod wait;
 pub use edge::Edge;
 pub use origin::{Answer, Origin, Recorded};
 pub use raw::RawOrigin;
+pub use tls::TlsFront;
 pub use viewer::{Ask, Reply};
 pub use wait::{WAIT_MAX, wait_for};
 

@@ -33,6 +33,11 @@ impl RawOrigin {
     }
 
     #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }

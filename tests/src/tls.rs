@@ -1,15 +1,20 @@
-//! TLS from the viewer's side. Any certificate is accepted: the tests look at
-//! which one the edge chose, not at who signed it.
+//! TLS from the viewer's side, where any certificate is accepted: the tests look at
+//! which one the edge chose, not at who signed it. And from the origin's: a front
+//! that puts TLS before any of the plain origins.
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::{ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
-use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
+use tempfile::TempDir;
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
 use tokio_rustls::client::TlsStream;
+use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 /// Connects with this server name, offering these protocols (`h2`, `http/1.1`).
 ///
@@ -29,6 +34,57 @@ pub async fn connect(address: SocketAddr, name: &str, protocols: &[&str]) -> any
     let name = ServerName::try_from(name.to_owned()).expect("a test's server name is valid");
     let stream = TcpStream::connect(address).await?;
     Ok(TlsConnector::from(Arc::new(config)).connect(name, stream).await?)
+}
+
+/// Takes TLS connections for `localhost` and passes them on to a plain origin. Ends when dropped.
+pub struct TlsFront {
+    address: SocketAddr,
+    certificates: TempDir,
+    task: JoinHandle<()>,
+}
+
+impl TlsFront {
+    /// # Panics
+    /// When no port is free or no certificate can be made.
+    pub async fn start(origin: SocketAddr) -> TlsFront {
+        let certificates = tempfile::tempdir().expect("temporary files can be made");
+        certs::init_local_ca(certificates.path(), &["localhost".to_owned()]).expect("a certificate can be made");
+        let store = certs::Store::open(certificates.path()).expect("the pair is whole");
+        let acceptor = TlsAcceptor::from(store.server_config(&[b"http/1.1"]));
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+        let address = listener.local_addr().expect("the listener is bound");
+        let task = tokio::spawn(async move {
+            while let Ok((tcp, _)) = listener.accept().await {
+                let acceptor = acceptor.clone();
+                tokio::spawn(async move {
+                    // Either side may go away at any time.
+                    let (Ok(mut tls), Ok(mut plain)) = (acceptor.accept(tcp).await, TcpStream::connect(origin).await)
+                    else {
+                        return;
+                    };
+                    let _ = copy_bidirectional(&mut tls, &mut plain).await;
+                });
+            }
+        });
+        TlsFront { address, certificates, task }
+    }
+
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("https://localhost:{}", self.address.port())
+    }
+
+    /// The certificate of the authority that signed the front's.
+    #[must_use]
+    pub fn authority(&self) -> PathBuf {
+        self.certificates.path().join("ca.crt")
+    }
+}
+
+impl Drop for TlsFront {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
 }
 
 /// Whether the certificate the edge chose holds this name.

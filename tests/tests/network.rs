@@ -3,38 +3,78 @@
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use selvedge_tests::edge::free_port;
-use selvedge_tests::raw::exchange;
-use selvedge_tests::{Answer, Ask, Edge, Origin, RawOrigin, site};
+use selvedge_tests::raw::{exchange, read_head};
+use selvedge_tests::{Answer, Ask, Edge, Origin, RawOrigin, TlsFront, site};
+use std::net::SocketAddr;
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_websocket_passes_both_ways() {
+/// Echoes text messages to everyone who connects.
+async fn echo() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
-    let url = format!("http://{}", listener.local_addr().expect("the listener is bound"));
-    let echo = tokio::spawn(async move {
-        let (stream, _) = listener.accept().await.expect("the edge connects");
-        let mut socket = tokio_tungstenite::accept_async(stream).await.expect("the handshake is forwarded");
-        while let Some(Ok(message)) = socket.next().await {
-            if message.is_text() {
-                socket.send(message).await.expect("the viewer listens");
-            }
+    let address = listener.local_addr().expect("the listener is bound");
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut socket = tokio_tungstenite::accept_async(stream).await.expect("the handshake is forwarded");
+                while let Some(Ok(message)) = socket.next().await {
+                    if message.is_text() {
+                        socket.send(message).await.expect("the viewer listens");
+                    }
+                }
+            });
         }
     });
-    let lines = "allowed_methods = \"all\"\ncache = \"CachingDisabled\"\nforward = \"AllViewer\"";
-    let edge = Edge::builder().config(&site(&url, lines)).start().await;
+    address
+}
+
+async fn chat(edge: &Edge, texts: [&str; 2]) {
     let request = format!("ws://{}/chat", edge.http).into_client_request().expect("the url is valid");
     let stream = TcpStream::connect(edge.http).await.expect("the edge listens");
     let (mut socket, reply) = tokio_tungstenite::client_async(request, stream).await.expect("the edge upgrades");
     assert_eq!(reply.status(), 101);
-    for text in ["one", "two"] {
+    for text in texts {
         socket.send(Message::text(text)).await.expect("the edge forwards");
         let answer = socket.next().await.expect("the origin echoes").expect("the frame is whole");
         assert_eq!(answer.into_text().expect("it is text").as_str(), text);
     }
-    drop(socket);
-    echo.abort();
+    socket.close(None).await.expect("the edge takes the end");
+    let end = socket.next().await;
+    assert!(matches!(end, None | Some(Ok(Message::Close(_)))), "{end:?}");
+}
+
+const WEBSOCKETS: &str = "allowed_methods = \"all\"\ncache = \"CachingDisabled\"\nforward = \"AllViewer\"";
+
+/// As many as it takes to meet the origin that answers before the edge has looked up from its own request.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_websocket_passes_both_ways() {
+    let edge = Edge::builder().config(&site(&format!("http://{}", echo().await), WEBSOCKETS)).start().await;
+    for _ in 0..300 {
+        chat(&edge, ["one", "two"]).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_websocket_passes_to_an_origin_over_tls() {
+    let front = TlsFront::start(echo().await).await;
+    let edge = Edge::builder().trusting(&front.authority()).config(&site(&front.url(), WEBSOCKETS)).start().await;
+    for _ in 0..100 {
+        chat(&edge, ["one", "two"]).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_upgrade_that_the_origin_refuses_is_an_ordinary_answer() {
+    let origin = Origin::start().await;
+    origin.answer("/chat", Answer::new(426).body("not here"));
+    let edge = Edge::builder().config(&site(&origin.url(), WEBSOCKETS)).start().await;
+    for _ in 0..3 {
+        let ask = Ask::get("/chat").header("connection", "upgrade").header("upgrade", "websocket");
+        let reply = edge.ask(ask).await;
+        assert_eq!((reply.status, reply.text().as_str()), (426, "not here"));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -68,12 +108,43 @@ async fn an_origin_that_is_not_there_is_502_and_one_that_is_silent_504() {
 
     let silent = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
     let url = format!("http://{}", silent.local_addr().expect("the listener is bound"));
-    let config = site(&url, "").replace(
-        "[distributions.site.default_behavior]",
-        "read_timeout = \"1s\"\nconnection_attempts = 1\n[distributions.site.default_behavior]",
-    );
-    let edge = Edge::builder().config(&config).start().await;
+    let edge = Edge::builder().config(&impatient(&url, 1)).start().await;
     assert_eq!(edge.get("/a").await.status, 504);
+}
+
+/// The configuration of `site` with an origin that is given up soon.
+fn impatient(url: &str, attempts: u8) -> String {
+    let lines = format!("read_timeout = \"1s\"\nconnection_attempts = {attempts}\n");
+    site(url, "").replace("[distributions.site.default_behavior]", &(lines + "[distributions.site.default_behavior]"))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_silent_origin_over_tls_is_asked_again_and_is_504_when_it_stays_silent() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+    let front = TlsFront::start(listener.local_addr().expect("the listener is bound")).await;
+    let edge = Edge::builder().trusting(&front.authority()).config(&impatient(&front.url(), 2)).start().await;
+    let origin = async {
+        let (_silent, _) = listener.accept().await.expect("the edge connects");
+        let (mut second, _) = listener.accept().await.expect("the edge connects again");
+        read_head(&mut second).await;
+        let answer = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nhi";
+        second.write_all(answer.as_bytes()).await.expect("the edge reads");
+    };
+    let (reply, ()) = tokio::join!(edge.get("/a"), origin);
+    assert_eq!((reply.status, reply.text().as_str()), (200, "hi"));
+    let silent = async { [listener.accept().await, listener.accept().await] };
+    let (reply, attempts) = tokio::join!(edge.get("/b"), silent);
+    assert_eq!(reply.status, 504);
+    assert!(attempts.iter().all(Result::is_ok));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_origin_whose_certificate_nobody_vouches_for_is_502() {
+    let origin = Origin::start().await;
+    let front = TlsFront::start(origin.address()).await;
+    let edge = Edge::builder().config(&impatient(&front.url(), 1)).start().await;
+    assert_eq!(edge.get("/a").await.status, 502);
+    assert_eq!(origin.requests().len(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -3,7 +3,8 @@
 use super::Edge;
 use crate::cache::{key, policy};
 use crate::ctx::Ctx;
-use crate::origin;
+use crate::guard::upload;
+use crate::origin::{self, GatedConnector};
 use crate::wire;
 use http::Method;
 use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
@@ -12,6 +13,8 @@ use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType, Result};
+use std::sync::Arc;
+use std::time::Duration;
 
 /// Turns the cache on for reads of behaviors that cache.
 pub(super) fn enable_cache(edge: &Edge, session: &mut Session, ctx: &Ctx) {
@@ -35,7 +38,7 @@ pub(super) fn key(session: &Session, ctx: &Ctx) -> Result<CacheKey> {
 }
 
 /// The peer of the next attempt.
-pub(super) async fn peer(edge: &Edge, ctx: &mut Ctx) -> Result<Box<HttpPeer>> {
+pub(super) async fn peer(edge: &Edge, session: &mut Session, ctx: &mut Ctx) -> Result<Box<HttpPeer>> {
     let Some(request) = &ctx.origin_request else {
         return Error::e_explain(ErrorType::InternalError, "no origin was chosen for this request");
     };
@@ -43,7 +46,15 @@ pub(super) async fn peer(edge: &Edge, ctx: &mut Ctx) -> Result<Box<HttpPeer>> {
         Error::explain(ErrorType::HTTPStatus(error.status.as_u16()), error.reason).into_up()
     };
     let addresses = origin::addresses(&request.target).await.map_err(up)?;
-    let peer = origin::peer(&request.target, &addresses, ctx.attempts, &*edge.directories).map_err(up)?;
+    let mut peer = origin::peer(&request.target, &addresses, ctx.attempts, &*edge.directories).map_err(up)?;
+    let down = session.as_downstream_mut();
+    if down.is_upgrade_req() && down.is_body_empty() && !addresses.is_empty() {
+        let gate = ctx.upgrade_gate.insert(Arc::default());
+        peer.options.custom_l4 = Some(Arc::new(GatedConnector { gate: Arc::clone(gate) }));
+        // Neither takes a connection from the pool nor leaves one there.
+        peer.group_key = UPGRADES;
+        peer.options.idle_timeout = Some(Duration::ZERO);
+    }
     ctx.attempts += 1;
     ctx.body.rewind();
     Ok(Box::new(peer))
@@ -53,6 +64,10 @@ pub(super) async fn peer(edge: &Edge, ctx: &mut Ctx) -> Result<Box<HttpPeer>> {
 /// the body and what asks for an upgrade stay Pingora's (trap i).
 pub(super) fn fill_request(up: &mut RequestHeader, ctx: &Ctx) -> Result<()> {
     let Some(request) = &ctx.origin_request else { return Ok(()) };
+    if let Some(gate) = &ctx.upgrade_gate {
+        gate.close();
+    }
+    upload::waits();
     let framing = [CONTENT_LENGTH, TRANSFER_ENCODING, CONNECTION, UPGRADE];
     let kept = framing.clone().map(|name| (up.headers.get(&name).cloned(), name));
     let mut headers = request.wire_headers();
@@ -104,3 +119,6 @@ pub(super) fn retry_fetch(
 fn attempts_left(ctx: &Ctx) -> bool {
     ctx.origin_request.as_ref().is_some_and(|request| ctx.attempts < request.target.connection_attempts)
 }
+
+/// The pool's name for connections that may become upgraded.
+const UPGRADES: u64 = 1;

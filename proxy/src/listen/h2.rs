@@ -16,6 +16,8 @@ use tokio::time::timeout;
 
 use super::Front;
 use crate::guard::Limits;
+use crate::guard::h2_stream::H2Stream;
+use crate::guard::upload::Upload;
 
 /// Serves until either side closes or a bound is passed.
 pub(super) async fn serve<P>(front: &Front<P>, stream: Stream)
@@ -35,7 +37,7 @@ where
         abused: Notify::new(),
     });
     tokio::select! {
-        _ = connection.process_new(stream, &front.shutdown) => {}
+        _ = connection.process_new(Box::new(H2Stream::new(stream)), &front.shutdown) => {}
         () = connection.silent(front.limits.idle) => {}
         () = connection.abused.notified() => tracing::debug!("connection closed: it reset requests too fast"),
     }
@@ -85,7 +87,15 @@ where
         }
         session.set_write_timeout(Some(WRITE_MAX));
         session.set_total_drain_timeout(Some(self.limits.body));
-        self.proxy.process_new_http(session, shutdown).await
+        if session.is_body_empty() {
+            return self.proxy.process_new_http(session, shutdown).await;
+        }
+        let request = self.proxy.process_new_http(session, shutdown);
+        let done = Upload::watch(self.limits.body, request).await;
+        done.unwrap_or_else(|| {
+            tracing::info!("HTTP/2 request reset: its body made no progress for {} s", self.limits.body.as_secs_f32());
+            None
+        })
     }
 
     fn h2_options(&self) -> Option<H2Options> {
