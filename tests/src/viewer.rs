@@ -2,9 +2,11 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
-use http_body_util::{BodyExt as _, Full};
-use hyper::body::Incoming;
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt, Full, StreamBody};
+use hyper::body::{Frame, Incoming};
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -17,7 +19,10 @@ pub struct Ask {
     host: String,
     headers: HeaderMap,
     body: Bytes,
+    chunked: bool,
 }
+
+type Body = BoxBody<Bytes, Infallible>;
 
 impl Ask {
     /// # Panics
@@ -26,7 +31,7 @@ impl Ask {
     pub fn new(method: &str, target: &str) -> Ask {
         let method = Method::from_bytes(method.as_bytes()).expect("a test's method is valid");
         let host = "www.example.net".to_owned();
-        Ask { method, target: target.to_owned(), host, headers: HeaderMap::new(), body: Bytes::new() }
+        Ask { method, target: target.to_owned(), host, headers: HeaderMap::new(), body: Bytes::new(), chunked: false }
     }
 
     #[must_use]
@@ -56,8 +61,23 @@ impl Ask {
         self
     }
 
-    fn http1(self) -> Request<Full<Bytes>> {
-        let mut request = Request::new(Full::new(self.body));
+    /// The body does not say its length, and comes in pieces.
+    #[must_use]
+    pub fn chunked(self) -> Ask {
+        Ask { chunked: true, ..self }
+    }
+
+    fn body(&self) -> Body {
+        if !self.chunked {
+            return Full::new(self.body.clone()).boxed();
+        }
+        let pieces: Vec<_> =
+            self.body.chunks(10_000).map(|piece| Ok(Frame::data(Bytes::copy_from_slice(piece)))).collect();
+        BodyExt::boxed(StreamBody::new(futures_util::stream::iter(pieces)))
+    }
+
+    fn http1(self) -> Request<Body> {
+        let mut request = Request::new(self.body());
         *request.method_mut() = self.method;
         *request.uri_mut() = self.target.parse().expect("a test's target is valid");
         *request.headers_mut() = self.headers;
@@ -66,7 +86,7 @@ impl Ask {
         request
     }
 
-    fn http2(self) -> Request<Full<Bytes>> {
+    fn http2(self) -> Request<Body> {
         let uri = format!("https://{}{}", self.host, self.target);
         let mut request = self.http1();
         request.headers_mut().remove(http::header::HOST);
