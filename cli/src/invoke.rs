@@ -5,6 +5,7 @@ use crate::args::InvokeArgs;
 use crate::exit::{self, Exit};
 use crate::runtime;
 use anyhow::{Context, anyhow};
+use deployment::Server;
 use environment::{ErrorPayload, Outcome};
 use functions::{FunctionConfig, Invocation, LogSink};
 use std::io::{Read, Write};
@@ -25,7 +26,7 @@ pub(crate) fn invoke(args: &InvokeArgs) -> anyhow::Result<Exit> {
         eprintln!("selvedge: event {} is not JSON: {error}", args.event.display());
         return Ok(Exit::Usage);
     }
-    let invocation = runtime::tokio(&config.server)?.block_on(run(function, event))?;
+    let invocation = runtime::tokio(&config.server)?.block_on(run(&config.server, function, event))?;
     print_result(&invocation.outcome)
 }
 
@@ -39,9 +40,9 @@ fn read_event(path: &Path) -> anyhow::Result<Vec<u8>> {
     Ok(event)
 }
 
-async fn run(config: &FunctionConfig, event: Vec<u8>) -> anyhow::Result<Invocation> {
+async fn run(server: &Server, config: &FunctionConfig, event: Vec<u8>) -> anyhow::Result<Invocation> {
     let data_dir = tempfile::Builder::new().prefix("selvedge-invoke-").tempdir().context("no temporary directory")?;
-    let functions = runtime::start_functions(data_dir.path(), LogSink::FilesAndTerminal).await?;
+    let functions = runtime::start_functions(server, data_dir.path(), LogSink::FilesAndTerminal).await?;
     let invocation = match functions.prepare(config).await {
         Ok(function) => Ok(function.invoke(event.into()).await),
         Err(error) => Err(anyhow!("{error}")),

@@ -2,7 +2,6 @@
 
 use anyhow::{Context, anyhow, bail};
 use deployment::Server;
-use environment::limits;
 use functions::{Functions, LogSink, Options};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,11 +9,12 @@ use std::sync::Arc;
 const PROGRAM: &str = "selvedge-js";
 const VARIABLE: &str = "SELVEDGE_JS";
 
-/// Starts what functions run in; `data_dir` is made when it is missing.
-pub(crate) async fn start_functions(data_dir: &Path, log: LogSink) -> anyhow::Result<Arc<Functions>> {
+/// Starts what functions run in, as `server` says but in `data_dir`, which is made when it is missing.
+pub(crate) async fn start_functions(server: &Server, data_dir: &Path, log: LogSink) -> anyhow::Result<Arc<Functions>> {
     let runtime_binary = find()?;
     let data_dir = data_dir.to_path_buf();
-    let options = Options { runtime_binary, data_dir, environments_max: limits::ENVIRONMENTS_MAX_DEFAULT, log };
+    let (environments_max, cpu) = (server.environments_max, server.cpu);
+    let options = Options { runtime_binary, data_dir, environments_max, cpu, log };
     Functions::start(options).await.map_err(|error| anyhow!("functions cannot run: {error}"))
 }
 

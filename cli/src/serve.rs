@@ -44,7 +44,7 @@ async fn run(file: &Path, config: Config, sink: LogSink) -> anyhow::Result<()> {
     let store = server.certificates.as_deref().filter(|_| !server.https.is_empty()).map(open_store).transpose()?;
     let directories = DirectoryOrigins::start(reload::directories(&deployment)).map_err(|error| anyhow!("{error}"))?;
     let started = Instant::now();
-    let functions = runtime::start_functions(&server.data_dir, sink).await?;
+    let functions = runtime::start_functions(&server, &server.data_dir, sink).await?;
     let prepared = Prepared::default().next(&functions, &deployment).await?;
     let prepare_ms = started.elapsed().as_millis();
     let (digest, count) = (deployment.digest.clone(), deployment.functions.len());

@@ -8,6 +8,7 @@ mod field;
 mod function;
 mod origin;
 mod policy;
+mod scaling;
 mod server;
 
 use std::collections::BTreeMap;
@@ -46,6 +47,7 @@ pub(crate) fn config(file: &Path, directory: &Path, text: &str) -> Result<Config
             functions.insert(config.name.clone(), config);
         }
     }
+    scaling::provisioned_fit(&mut ctx, &raw.functions, &functions, server.environments_max);
     distribution::domains_are_unique(&mut ctx, &raw.distributions);
     let scope = distribution::Scope { functions: &raw.functions, has_https: !server.https.is_empty() };
     let mut distributions = Vec::new();

@@ -40,6 +40,8 @@ pub(crate) struct RawServer {
     pub(crate) header_size_max: Option<Text>,
     pub(crate) h2_streams_max: Option<Spanned<i64>>,
     pub(crate) threads: Option<Spanned<i64>>,
+    pub(crate) environments_max: Option<Spanned<i64>>,
+    pub(crate) cpu: Option<Text>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -53,6 +55,13 @@ pub(crate) struct RawFunction {
     #[serde(default)]
     pub(crate) environment: Named<String>,
     pub(crate) environments_max: Option<Spanned<i64>>,
+    pub(crate) environments_burst: Option<Spanned<i64>>,
+    pub(crate) environment_idle_timeout: Option<Text>,
+    pub(crate) template_idle_timeout: Option<Text>,
+    pub(crate) provisioned: Option<Spanned<i64>>,
+    pub(crate) snap_start: Option<Text>,
+    #[serde(default)]
+    pub(crate) idempotent: bool,
 }
 
 #[derive(Debug, Deserialize)]

@@ -1,5 +1,6 @@
 //! How the process itself listens and which bounds every connection has.
 
+use functions::CpuShare;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -27,4 +28,7 @@ pub struct Server {
     pub header_bytes_max: usize,
     pub h2_streams_max: u32,
     pub threads: usize,
+    /// Execution environments of all functions at one time.
+    pub environments_max: usize,
+    pub cpu: CpuShare,
 }

@@ -1,7 +1,9 @@
 //! Whole files, good and bad, through [`load`](super::load).
 
 use super::*;
+use functions::{Scaling, SnapStart};
 use std::fs;
+use std::time::Duration;
 use tempfile::TempDir;
 
 /// A directory with a site, one function and a configuration file.
@@ -69,6 +71,11 @@ memory_mb = 256
 timeout = "5s"
 environment = { GREETING = "hi" }
 environments_max = 10
+environments_burst = 20
+environment_idle_timeout = "0s"
+template_idle_timeout = "1m"
+provisioned = 2
+idempotent = true
 [distributions.site]
 domains = ["Localhost", "127.0.0.1"]
 default_root_object = "index.html"
@@ -101,7 +108,15 @@ response_code = 404
     let config = project.load(text).unwrap();
     assert_eq!(config.server.cache_bytes, 1 << 30);
     let function = &config.deployment.functions["echo"];
-    assert_eq!((function.memory_mb, function.environments_max), (256, 10));
+    assert_eq!((function.memory_mb, function.snap_start, function.idempotent), (256, SnapStart::WhenPossible, true));
+    let expected = Scaling {
+        environments_max: 10,
+        burst: 20,
+        provisioned: 2,
+        idle_max: Duration::ZERO,
+        template_idle_max: Duration::from_secs(60),
+    };
+    assert_eq!(function.scaling, expected);
     let site = config.deployment.distribution("LOCALHOST:8080").unwrap();
     assert_eq!(site.domains, ["localhost", "127.0.0.1"]);
     let api = site.behavior("/x/..//%61pi/y");
@@ -168,6 +183,31 @@ fn function_limits_are_checked() {
     assert_problem("[functions.'a b']\ncode = 'functions/echo'\n", 1, "function name");
     assert_problem("[functions.a]\n", 1, "no code");
     assert_problem("[functions.a]\ncode = 'functions/none'\n", 2, "functions/none");
+}
+
+#[test]
+fn limits_of_environments_are_checked() {
+    assert_problem(&format!("{FUNCTION}environments_max = 0\n"), 3, "environments_max is 0, it must be 1 to 100000");
+    assert_problem(&format!("{FUNCTION}environments_burst = 0\n"), 3, "environments_burst is 0");
+    assert_problem(&format!("{FUNCTION}environment_idle_timeout = '2d'\n"), 3, "it must be 0s to 1d");
+    assert_problem(&format!("{FUNCTION}template_idle_timeout = '0s'\n"), 3, "it must be 1s to 30d");
+    assert_problem("[server]\nenvironments_max = 0\n", 2, "environments_max is 0");
+    assert_problem("[server]\ncpu = 'half'\n", 2, "cpu is \"half\"");
+    let more = format!("{FUNCTION}environments_max = 2\nprovisioned = 3\n");
+    assert_problem(&more, 4, "provisioned is 3, more than environments_max (2)");
+    let full = format!("{FUNCTION}provisioned = 6\n[server]\nenvironments_max = 5\n");
+    assert_problem(&full, 3, "provisioned is 6 in all functions together, more than environments_max of [server] (5)");
+}
+
+#[test]
+fn snapshot_start_and_provisioned_environments_exclude_each_other() {
+    let both = format!("{FUNCTION}snap_start = 'on'\nprovisioned = 1\n");
+    assert_problem(&both, 4, "snap_start = \"on\" and provisioned exclude each other");
+    assert!(Project::new().load(&format!("{FUNCTION}snap_start = 'on'\nprovisioned = 0\n")).is_ok());
+    assert!(Project::new().load(&format!("{FUNCTION}snap_start = 'off'\nprovisioned = 1\n")).is_ok());
+    assert_problem(&format!("{FUNCTION}snap_start = 'maybe'\n"), 3, "snap_start is \"maybe\"");
+    let unused = format!("{FUNCTION}snap_start = 'off'\ntemplate_idle_timeout = '1m'\n");
+    assert_problem(&unused, 4, "template_idle_timeout has no effect with snap_start = \"off\"");
 }
 
 #[test]

@@ -11,5 +11,5 @@ pub mod outcome;
 
 pub use control::{ControlReply, ControlRequest, Exit};
 pub use frame::{Frame, FrameDecoder, FrameError};
-pub use manifest::{Manifest, Runtime};
+pub use manifest::{Initialization, Manifest, Runtime};
 pub use outcome::{ErrorPayload, Outcome};

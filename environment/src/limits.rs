@@ -9,6 +9,11 @@ pub const MEMORY_MB_MIN: u32 = 128;
 pub const MEMORY_MB_MAX: u32 = 10_240;
 pub const MEMORY_MB_DEFAULT: u32 = 128;
 
+/// Memory that comes with one core, mebibytes (AWS: "Configure Lambda function memory"); and ours: CPU time
+/// an environment may use at full speed before it is held to its share.
+pub const CORE_MB: u32 = 1_769;
+pub const CPU_BURST: Duration = Duration::from_millis(100);
+
 /// Timeout of a function. 30 s is the Lambda@Edge bound for every trigger.
 pub const TIMEOUT_MIN: Duration = Duration::from_secs(1);
 pub const TIMEOUT_MAX: Duration = Duration::from_secs(900);
@@ -17,6 +22,9 @@ pub const TIMEOUT_DEFAULT: Duration = Duration::from_secs(3);
 
 /// The init phase, after which a template is killed (AWS: "Lambda execution environment lifecycle").
 pub const INIT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// All `afterRestore` hooks of a copy together (AWS: "Lambda SnapStart runtime hooks").
+pub const RESTORE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Ours: how long after its deadline an environment may take to end politely
 /// (JavaScript stack to the log) before it is killed.
@@ -36,9 +44,21 @@ pub const PACKAGE_FILES_MAX: usize = 100_000;
 /// All variables of a function together, bytes of keys and values.
 pub const VARIABLES_BYTES_MAX: usize = 4 * 1024;
 
-/// Execution environments of one function; and ours: invocations that may wait for one.
+/// Execution environments of one function, and of a PoP; and ours: invocations that may wait for one.
 pub const ENVIRONMENTS_MAX_DEFAULT: usize = 1_000;
+pub const ENVIRONMENTS_MAX: usize = 100_000;
 pub const QUEUE_MAX_DEFAULT: usize = 1_000;
+
+/// New environments of one function within the period, refilled evenly (AWS: "Lambda function scaling").
+pub const BURST_DEFAULT: u32 = 1_000;
+pub const BURST_PERIOD: Duration = Duration::from_secs(10);
+
+/// Ours: how long an environment may stay idle, and a template without any environment.
+pub const IDLE_DEFAULT: Duration = Duration::from_secs(300);
+pub const IDLE_MAX: Duration = Duration::from_secs(24 * 3600);
+pub const TEMPLATE_IDLE_DEFAULT: Duration = Duration::from_secs(3600);
+pub const TEMPLATE_IDLE_MIN: Duration = Duration::from_secs(1);
+pub const TEMPLATE_IDLE_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// Generated response, headers and body (AWS: "Quotas on Lambda@Edge").
 pub const GENERATED_BYTES_MAX_VIEWER: usize = 40 * 1024;

@@ -26,12 +26,34 @@ pub struct Manifest {
     /// Mebibytes, 128 to 10,240.
     pub memory_mb: u32,
     pub timeout_ms: u64,
+    pub initialization: Initialization,
     pub log_group_name: String,
     pub log_stream_name: String,
     /// Bytes of log text one invocation may write before the rest is dropped with a notice.
     pub log_bytes_max: usize,
     /// Bytes of the largest result the environment may send.
     pub result_bytes_max: usize,
+}
+
+/// How the function's environments come to be, as `AWS_LAMBDA_INITIALIZATION_TYPE` says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Initialization {
+    OnDemand,
+    ProvisionedConcurrency,
+    SnapStart,
+}
+
+impl Initialization {
+    /// The variable's value.
+    #[must_use]
+    pub fn id(self) -> &'static str {
+        match self {
+            Initialization::OnDemand => "on-demand",
+            Initialization::ProvisionedConcurrency => "provisioned-concurrency",
+            Initialization::SnapStart => "snap-start",
+        }
+    }
 }
 
 /// The managed runtimes, by their AWS identifiers (AWS: "Lambda runtimes").

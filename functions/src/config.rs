@@ -2,7 +2,7 @@
 //! use. Built by `deployment` after its own checks; nothing here is read from a
 //! file directly.
 
-use environment::Runtime;
+use environment::{Runtime, limits};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -24,8 +24,51 @@ pub struct FunctionConfig {
     pub timeout: Duration,
     /// The function's own environment variables.
     pub variables: BTreeMap<String, String>,
-    /// Execution environments of this function at one time.
+    pub scaling: Scaling,
+    pub snap_start: SnapStart,
+    /// Running the handler twice for one event does no harm: an invocation whose process is lost
+    /// before it produced output is run once more.
+    pub idempotent: bool,
+}
+
+/// How many execution environments there are, and for how long.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Scaling {
+    /// At one time.
     pub environments_max: usize,
+    /// New ones within [`limits::BURST_PERIOD`]; the allowance comes back evenly.
+    pub burst: u32,
+    /// Warm before they are asked for, and replaced when they end. Not counted in `burst`.
+    pub provisioned: usize,
+    /// How long one may stay idle; zero: each runs one invocation.
+    pub idle_max: Duration,
+    /// How long a template is kept that has no environment and forks none.
+    pub template_idle_max: Duration,
+}
+
+impl Default for Scaling {
+    fn default() -> Scaling {
+        Scaling {
+            environments_max: limits::ENVIRONMENTS_MAX_DEFAULT,
+            burst: limits::BURST_DEFAULT,
+            provisioned: 0,
+            idle_max: limits::IDLE_DEFAULT,
+            template_idle_max: limits::TEMPLATE_IDLE_DEFAULT,
+        }
+    }
+}
+
+/// Whether environments are copies of an initialised process. See
+/// `docs/decisions` for how this relates to Lambda's SnapStart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub enum SnapStart {
+    /// Copies where the init phase can be shared, else each loads the code itself.
+    #[default]
+    WhenPossible,
+    /// Copies only: an init phase that cannot be shared is an error.
+    Always,
+    /// Each environment loads the code itself.
+    Never,
 }
 
 /// Where the code comes from.

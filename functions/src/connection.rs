@@ -2,6 +2,7 @@
 //! memory, its place in the pool. Dropping one ends the process and removes its
 //! private directory.
 
+use crate::cpu::Pace;
 use crate::parent::Child;
 use crate::pool::Place;
 use crate::watch::{Memory, over_memory};
@@ -10,7 +11,6 @@ use environment::limits::INIT_TIMEOUT;
 use environment::{ErrorPayload, Exit, Frame, FrameDecoder};
 use std::io;
 use std::path::PathBuf;
-use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::net::UnixStream;
 
@@ -23,6 +23,7 @@ pub(crate) struct Environment {
     pub(crate) out: BytesMut,
     pub(crate) child: Child,
     pub(crate) memory: Memory,
+    pub(crate) pace: Pace,
     /// Log lines written while it was idle.
     pub(crate) idle_lines: Vec<Bytes>,
     tmp: PathBuf,
@@ -30,18 +31,22 @@ pub(crate) struct Environment {
     place: Place<Environment>,
 }
 
+/// A process just made, and the socket it answers on.
+#[derive(Debug)]
+pub(crate) struct Forked {
+    pub(crate) id: u64,
+    pub(crate) stream: UnixStream,
+    pub(crate) child: Child,
+    pub(crate) pace: Pace,
+}
+
 impl Environment {
     /// Takes over a forked environment; `tmp` is its private directory.
-    pub(crate) fn new(
-        stream: UnixStream,
-        child: Child,
-        shared_bytes: u64,
-        tmp: PathBuf,
-        place: Place<Environment>,
-    ) -> Environment {
+    pub(crate) fn new(forked: Forked, shared_bytes: u64, tmp: PathBuf, place: Place<Environment>) -> Environment {
+        let Forked { stream, child, pace, .. } = forked;
         let memory = Memory::of(child.pid, shared_bytes);
         let (decoder, out, idle_lines) = (FrameDecoder::default(), BytesMut::new(), Vec::new());
-        Environment { stream, decoder, out, child, memory, idle_lines, tmp, place }
+        Environment { stream, decoder, out, child, memory, pace, idle_lines, tmp, place }
     }
 
     /// Whether an idle environment is still there and can run the next invocation. Lines it wrote
@@ -162,9 +167,6 @@ fn exit_error(message: &str) -> ErrorPayload {
 
 /// The error type of an init phase that took too long, as Lambda names it.
 pub(crate) const INIT_TIMEOUT_TYPE: &str = "Sandbox.Timedout";
-
-/// How long an environment may stay idle.
-pub(crate) const IDLE_MAX: Duration = Duration::from_secs(300);
 
 const READ_BYTES: usize = 16 * 1024;
 const OUT_BYTES_KEPT: usize = 64 * 1024;

@@ -1,15 +1,17 @@
 //! One prepared function: its template, its pool, and how an invocation gets an
 //! environment. `functions` makes it, `running` uses it.
 
-use crate::config::FunctionConfig;
-use crate::connection::Environment;
+use crate::config::{FunctionConfig, SnapStart};
+use crate::connection::{Environment, Forked};
+use crate::cpu::Pace;
 use crate::functions::Shared;
 use crate::invocation::Invocation;
 use crate::log::{self, Failure, Log, Report, Start};
 use crate::package::Installed;
-use crate::parent::ForkError;
+use crate::parent::{ForkError, Parent};
 use crate::pool::{Place, Pool, PoolLimits, Refused, Taken};
-use crate::running::{Running, put_failure};
+use crate::provision;
+use crate::running::{Lost, Running, put_failure};
 use crate::template::{self, BuildError, Kind, REBUILD_PAUSE, Template};
 use bytes::{Bytes, BytesMut};
 use environment::limits::QUEUE_MAX_DEFAULT;
@@ -38,19 +40,37 @@ impl Function {
 
     /// Runs the handler once, after waiting for an environment if need be. When this future is
     /// dropped, an invocation that has begun runs to its end all the same.
+    ///
+    /// When the process it runs in is lost, it runs again in another one if the handler had not been
+    /// started; and once if it had written nothing and the function is idempotent.
     pub async fn invoke(&self, event: Bytes) -> Invocation {
         let id = Uuid::new_v4();
+        let mut may_repeat = self.core.config.idempotent;
+        for _ in 1..RUNS_MAX {
+            let (invocation, lost) = self.run(id, event.clone()).await;
+            match lost {
+                None => return invocation,
+                Some(Lost::Silent) if !may_repeat => return invocation,
+                Some(Lost::Silent) => may_repeat = false,
+                Some(Lost::Before) => {}
+            }
+            tracing::warn!(function = %self.core.name, %id, ?lost, "invocation lost with its process, run again");
+        }
+        self.run(id, event).await.0
+    }
+
+    async fn run(&self, id: Uuid, event: Bytes) -> (Invocation, Option<Lost>) {
         let asked = Instant::now();
         let (environment, start) = match self.core.environment().await {
             Ok(found) => found,
-            Err(outcome) => return self.core.not_run(id, outcome, asked.elapsed()),
+            Err(outcome) => return (self.core.not_run(id, outcome, asked.elapsed()), None),
         };
         match Running::new(Arc::clone(&self.core), environment, start, id, event) {
             Ok(running) => running.run().await,
             Err(error) => {
                 let error_type = "RequestEntityTooLarge".to_owned();
                 let error = ErrorPayload { error_type, error_message: error.to_string(), trace: Vec::new() };
-                self.core.not_run(id, Outcome::Threw(error), asked.elapsed())
+                (self.core.not_run(id, Outcome::Threw(error), asked.elapsed()), None)
             }
         }
     }
@@ -73,12 +93,17 @@ struct TemplateState {
     template: Option<Arc<Template>>,
     /// When the last build ended badly, and how.
     failed: Option<(Instant, BuildError)>,
+    used: Option<Instant>,
 }
 
 impl Core {
     pub(crate) fn new(shared: &Arc<Shared>, config: FunctionConfig, package: Installed, manifest: Manifest) -> Core {
+        let scaling = &config.scaling;
         let limits = PoolLimits {
-            environments_max: config.environments_max,
+            environments_max: scaling.environments_max,
+            burst: scaling.burst,
+            provisioned: scaling.provisioned,
+            idle_max: scaling.idle_max,
             queue_max: QUEUE_MAX_DEFAULT,
             wait_max: config.timeout,
         };
@@ -111,8 +136,49 @@ impl Core {
         }
     }
 
+    /// Before the first invocation: the template and the provisioned environments.
+    pub(crate) async fn warm(self: &Arc<Self>) {
+        self.init_ahead().await;
+        if self.config.scaling.provisioned == 0 {
+            return;
+        }
+        let filled = tokio::time::timeout(provision::FILL_MAX, provision::fill(&Arc::downgrade(self))).await;
+        if !matches!(filled, Ok(Ok(()))) {
+            let provisioned = self.config.scaling.provisioned;
+            tracing::error!(function = %self.name, provisioned, "not all provisioned environments are there yet");
+        }
+        tokio::spawn(provision::keep(Arc::downgrade(self)));
+    }
+
+    /// Builds the template when there is none, and says so in the function's log.
+    async fn init_ahead(self: &Arc<Self>) {
+        match self.template().await {
+            Ok((template, true)) if self.config.snap_start != SnapStart::Never => {
+                let mut line = BytesMut::new();
+                log::put_init(&mut line, template.init);
+                self.log().write(&self.name, line.freeze());
+            }
+            Ok(_) => {}
+            Err(error) => tracing::error!(function = %self.name, ?error, "template cannot be built"),
+        }
+    }
+
+    /// Ends a template that nobody used for long and that has no environment.
+    pub(crate) fn retire_idle_template(&self) {
+        let Ok(mut state) = self.template.try_lock() else { return };
+        let idle = state.used.map_or(Duration::ZERO, |used| used.elapsed());
+        let is_process = state.template.as_ref().is_some_and(|template| matches!(template.kind, Kind::Shared { .. }));
+        if is_process && idle >= self.config.scaling.template_idle_max && self.pool.is_empty() {
+            tracing::info!(function = %self.name, idle_s = idle.as_secs(), "idle template retired");
+            state.template = None;
+        }
+    }
+
     /// Makes an environment. A template that went away meanwhile is built again.
-    async fn create(self: &Arc<Self>, place: Place<Environment>) -> Result<(Environment, Start), BuildError> {
+    pub(crate) async fn create(
+        self: &Arc<Self>,
+        place: Place<Environment>,
+    ) -> Result<(Environment, Start), BuildError> {
         let began = Instant::now();
         let mut built_now = false;
         for _ in 0..FORK_ATTEMPTS {
@@ -125,13 +191,13 @@ impl Core {
                     None => Err(ForkError::Gone),
                 },
             };
-            let (id, stream, child) = match forked {
+            let forked = match forked {
                 Ok(forked) => forked,
                 Err(ForkError::Gone | ForkError::Send(_)) => continue,
                 Err(error) => return Err(BuildError::Fork(error.to_string())),
             };
-            let tmp = self.manifest.tmp_root.join(id.to_string());
-            let mut environment = Environment::new(stream, child, template.shared_bytes, tmp, place);
+            let tmp = self.manifest.tmp_root.join(forked.id.to_string());
+            let mut environment = Environment::new(forked, template.shared_bytes, tmp, place);
             if matches!(template.kind, Kind::Unshared) {
                 self.wait_until_ready(&mut environment, began).await?;
                 built_now = true;
@@ -142,18 +208,15 @@ impl Core {
         Err(BuildError::Fork(format!("no process to fork from stayed up in {FORK_ATTEMPTS} attempts")))
     }
 
-    async fn fork(
-        &self,
-        parent: &crate::parent::Parent,
-        manifest: Option<Manifest>,
-    ) -> Result<(u64, tokio::net::UnixStream, crate::parent::Child), ForkError> {
+    async fn fork(&self, parent: &Parent, manifest: Option<Manifest>) -> Result<Forked, ForkError> {
         let id = self.shared.next_id();
         let (ours, theirs) = UnixStream::pair()?;
         ours.set_nonblocking(true)?;
         let stream = tokio::net::UnixStream::from_std(ours)?;
         let request = ControlRequest::Environment { id, manifest };
         let child = parent.fork(id, &request, theirs.as_fd()).await?;
-        Ok((id, stream, child))
+        let pace = Pace::new(self.shared.cpu, self.config.memory_mb, parent.closing());
+        Ok(Forked { id, stream, child, pace })
     }
 
     async fn wait_until_ready(&self, environment: &mut Environment, began: Instant) -> Result<(), BuildError> {
@@ -171,6 +234,7 @@ impl Core {
     pub(crate) async fn template(self: &Arc<Self>) -> Result<(Arc<Template>, bool), BuildError> {
         let asked = Instant::now();
         let mut state = self.template.lock().await;
+        state.used = Some(Instant::now());
         if let Some(template) = state.template.as_ref().filter(|template| template.is_open()) {
             return Ok((Arc::clone(template), false));
         }
@@ -198,11 +262,21 @@ impl Core {
         if self.shared.is_stopping() {
             return Err(BuildError::Fork("the functions are being stopped".into()));
         }
-        let zygote = self.shared.zygote.running().await;
-        let zygote = zygote.ok_or_else(|| BuildError::Fork("the zygote is not running".into()))?;
         let began = Instant::now();
         let mut lines = BytesMut::new();
-        let built = template::build(&zygote, self.shared.next_id(), &self.manifest, &mut lines).await;
+        let mut built = Err(BuildError::Lost);
+        for _ in 0..FORK_ATTEMPTS {
+            if !matches!(built, Err(BuildError::Lost)) {
+                break;
+            }
+            let zygote = self.shared.zygote.running().await;
+            let zygote = zygote.ok_or_else(|| BuildError::Fork("the zygote is not running".into()))?;
+            if self.config.snap_start == SnapStart::Never {
+                return Ok(Template::none(&zygote));
+            }
+            built = template::build(&zygote, self.shared.next_id(), &self.manifest, &mut lines).await;
+        }
+        let built = built.and_then(|template| self.judge(template, &mut lines));
         if let Err(BuildError::Init(error)) = &built {
             // An error of the module was logged by the runtime, with its trace.
             if error.trace.is_empty() {
@@ -212,6 +286,21 @@ impl Core {
         }
         self.log().write(&self.name, lines.freeze());
         built
+    }
+
+    /// What follows from an init phase that cannot be shared.
+    fn judge(&self, template: Template, lines: &mut BytesMut) -> Result<Template, BuildError> {
+        let Some(reason) = &template.unshared else { return Ok(template) };
+        if self.config.snap_start == SnapStart::Always {
+            return Err(BuildError::Init(ErrorPayload {
+                error_type: "Runtime.SnapStartError".into(),
+                error_message: format!("snap_start is \"on\" and the init phase cannot be shared: {reason}"),
+                trace: Vec::new(),
+            }));
+        }
+        let line = format!("init phase cannot be shared, each environment loads the function itself: {reason}");
+        log::put_line(lines, line.as_bytes());
+        Ok(template)
     }
 
     fn rebuild_when_gone(self: &Arc<Self>, template: &Arc<Template>) {
@@ -266,9 +355,7 @@ fn rebuild(
         }
         let Some(core) = core.upgrade().filter(|core| !core.shared.is_stopping()) else { return };
         tracing::error!(function = %core.name, "template ended, building another");
-        if let Err(error) = core.template().await {
-            tracing::error!(function = %core.name, ?error, "template cannot be built");
-        }
+        core.init_ahead().await;
     })
 }
 
@@ -279,8 +366,11 @@ fn throttled(refused: Refused) -> Outcome {
 fn not_created(error: BuildError) -> Outcome {
     match error {
         BuildError::Init(error) => Outcome::InitFailed(error),
+        BuildError::Lost => Outcome::Crashed { reason: "the template was killed while it was built".into() },
         BuildError::Fork(reason) => Outcome::Crashed { reason: format!("environment cannot be made: {reason}") },
     }
 }
 
 const FORK_ATTEMPTS: usize = 3;
+/// Environments are not lost so often unless somebody kills them all.
+const RUNS_MAX: usize = 4;

@@ -2,15 +2,16 @@
 //! of environments, one place for packages. Called by `cli` at start and stop,
 //! and whenever a deployment is prepared.
 
-use crate::config::FunctionConfig;
-use crate::connection::{Environment, IDLE_MAX};
+use crate::config::{FunctionConfig, SnapStart};
+use crate::connection::Environment;
+use crate::cpu::CpuShare;
 use crate::function::{Core, Function};
 use crate::log::Log;
 use crate::package::{self, PackageDigest, PackageError};
 use crate::pool::Capacity;
 use crate::zygote::{Zygote, ZygoteError};
-use environment::Manifest;
-use environment::limits::{LOG_BYTES_MAX, RESULT_BYTES_MAX};
+use environment::limits::{CORE_MB, CPU_BURST, LOG_BYTES_MAX, RESULT_BYTES_MAX};
+use environment::{Initialization, Manifest};
 use parking_lot::Mutex;
 use std::fs;
 use std::io;
@@ -31,6 +32,7 @@ pub struct Options {
     pub data_dir: PathBuf,
     /// Execution environments of all functions at one time.
     pub environments_max: usize,
+    pub cpu: CpuShare,
     pub log: LogSink,
 }
 
@@ -67,9 +69,11 @@ pub struct Functions {
     shared: Arc<Shared>,
     packages: PathBuf,
     tmp: TempDir,
-    prepared: Mutex<Vec<Weak<Core>>>,
+    prepared: Arc<Prepared>,
     sweeper: JoinHandle<()>,
 }
+
+type Prepared = Mutex<Vec<Weak<Core>>>;
 
 /// What every function uses.
 #[derive(Debug)]
@@ -77,6 +81,7 @@ pub(crate) struct Shared {
     pub(crate) zygote: Zygote,
     pub(crate) log: Log,
     pub(crate) capacity: Arc<Capacity<Environment>>,
+    pub(crate) cpu: CpuShare,
     ids: AtomicU64,
     stopping: AtomicBool,
 }
@@ -106,13 +111,21 @@ impl Functions {
         let logs = data_dir.join("logs");
         let log = Log::start(logs.clone(), options.log).map_err(|source| failed(&logs, source))?;
         let zygote = Zygote::start(&options.runtime_binary).await?;
+        match options.cpu {
+            CpuShare::ByMemory => tracing::info!(
+                "cpu: an environment gets memory_mb / {CORE_MB} of a core after a burst of {} ms, by being stopped",
+                CPU_BURST.as_millis()
+            ),
+            CpuShare::Unlimited => tracing::info!("cpu: environments get as much as the system gives them"),
+        }
         let capacity = Capacity::new(options.environments_max);
         let packages = data_dir.join("packages");
         remove_packages(packages.clone()).await;
-        let sweeper = tokio::spawn(sweep(Arc::downgrade(&capacity), packages.clone()));
+        let prepared = Arc::new(Prepared::default());
+        let sweeper = tokio::spawn(sweep(Arc::clone(&capacity), Arc::clone(&prepared), packages.clone()));
         let (ids, stopping) = (AtomicU64::new(1), AtomicBool::new(false));
-        let shared = Arc::new(Shared { zygote, log, capacity, ids, stopping });
-        Ok(Arc::new(Functions { shared, packages, tmp, prepared: Mutex::default(), sweeper }))
+        let shared = Arc::new(Shared { zygote, log, capacity, cpu: options.cpu, ids, stopping });
+        Ok(Arc::new(Functions { shared, packages, tmp, prepared, sweeper }))
     }
 
     /// Unpacks the function and initialises its template. A function that is already prepared with the
@@ -142,9 +155,7 @@ impl Functions {
         let manifest = manifest(config, package.code_dir.clone(), tmp_root);
         let core = Arc::new(Core::new(&self.shared, config.clone(), package, manifest));
         self.prepared.lock().push(Arc::downgrade(&core));
-        if let Err(error) = core.template().await {
-            tracing::error!(function = config.name, ?error, "init phase failed");
-        }
+        core.warm().await;
         Ok(Arc::new(Function { core }))
     }
 
@@ -153,7 +164,7 @@ impl Functions {
     pub async fn stop(&self) {
         self.shared.stopping.store(true, Ordering::Relaxed);
         self.sweeper.abort();
-        for core in self.living() {
+        for core in living(&self.prepared) {
             core.close().await;
         }
         self.shared.zygote.stop();
@@ -161,14 +172,8 @@ impl Functions {
         let _ = tokio::task::spawn_blocking(move || log.flush()).await;
     }
 
-    fn living(&self) -> Vec<Arc<Core>> {
-        let mut prepared = self.prepared.lock();
-        prepared.retain(|core| core.strong_count() > 0);
-        prepared.iter().filter_map(Weak::upgrade).collect()
-    }
-
     fn find(&self, config: &FunctionConfig, digest: &PackageDigest) -> Option<Arc<Core>> {
-        self.living().into_iter().find(|core| core.config == *config && core.package.digest == *digest)
+        living(&self.prepared).into_iter().find(|core| core.config == *config && core.package.digest == *digest)
     }
 }
 
@@ -195,14 +200,26 @@ fn private_directory(all: &Path) -> io::Result<TempDir> {
     Ok(directory)
 }
 
-async fn sweep(capacity: Weak<Capacity<Environment>>, packages: PathBuf) {
+fn living(prepared: &Prepared) -> Vec<Arc<Core>> {
+    let mut prepared = prepared.lock();
+    prepared.retain(|core| core.strong_count() > 0);
+    prepared.iter().filter_map(Weak::upgrade).collect()
+}
+
+/// Discards what was idle for too long, and what ended while it was idle.
+async fn sweep(capacity: Arc<Capacity<Environment>>, prepared: Arc<Prepared>, packages: PathBuf) {
+    let mut packages_at = Instant::now() + PACKAGES_EVERY;
     loop {
         tokio::time::sleep(SWEEP_EVERY).await;
-        let Some(capacity) = capacity.upgrade() else { return };
-        if let Some(before) = Instant::now().checked_sub(IDLE_MAX) {
-            capacity.expire(before);
+        for core in living(&prepared) {
+            core.pool.discard(Environment::is_usable);
+            core.retire_idle_template();
         }
-        remove_packages(packages.clone()).await;
+        capacity.expire(Instant::now());
+        if Instant::now() >= packages_at {
+            remove_packages(packages.clone()).await;
+            packages_at = Instant::now() + PACKAGES_EVERY;
+        }
     }
 }
 
@@ -230,11 +247,20 @@ fn manifest(config: &FunctionConfig, code_dir: PathBuf, tmp_root: PathBuf) -> Ma
         tmp_root,
         variables: config.variables.clone(),
         memory_mb: config.memory_mb,
+        initialization: initialization(config),
         timeout_ms: u64::try_from(config.timeout.as_millis()).unwrap_or(u64::MAX),
         log_group_name: format!("/aws/lambda/us-east-1.{name}"),
         log_stream_name: format!("{year:04}/{month:02}/{day:02}/[{version}]{}", Uuid::new_v4().simple()),
         log_bytes_max: LOG_BYTES_MAX,
         result_bytes_max: RESULT_BYTES_MAX,
+    }
+}
+
+fn initialization(config: &FunctionConfig) -> Initialization {
+    match config.snap_start {
+        SnapStart::Always => Initialization::SnapStart,
+        _ if config.scaling.provisioned > 0 => Initialization::ProvisionedConcurrency,
+        SnapStart::WhenPossible | SnapStart::Never => Initialization::OnDemand,
     }
 }
 
@@ -245,4 +271,5 @@ fn is_name(name: &str) -> bool {
 }
 
 const NAME_MAX: usize = 64;
-const SWEEP_EVERY: Duration = Duration::from_secs(15);
+const SWEEP_EVERY: Duration = Duration::from_millis(500);
+const PACKAGES_EVERY: Duration = Duration::from_secs(15);

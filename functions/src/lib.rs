@@ -6,6 +6,7 @@
 mod config;
 mod connection;
 mod control;
+mod cpu;
 mod function;
 mod functions;
 mod invocation;
@@ -13,13 +14,15 @@ mod log;
 mod package;
 mod parent;
 mod pool;
+mod provision;
 mod running;
 mod sys;
 mod template;
 mod watch;
 mod zygote;
 
-pub use config::{FunctionConfig, PackageSource};
+pub use config::{FunctionConfig, PackageSource, Scaling, SnapStart};
+pub use cpu::CpuShare;
 pub use function::Function;
 pub use functions::{Functions, LogSink, Options, PrepareError, StartError};
 pub use invocation::Invocation;

@@ -167,6 +167,11 @@ pub(crate) fn put_end(out: &mut BytesMut, report: &Report) {
     put(out, format_args!("\n"));
 }
 
+/// Appends the line of an init phase that no invocation waited for.
+pub(crate) fn put_init(out: &mut BytesMut, took: Duration) {
+    put(out, format_args!("INIT_REPORT Init Duration: {:.2} ms\tPhase: init\tStatus: success\n", milliseconds(took)));
+}
+
 /// Appends the line a failed init phase leaves.
 pub(crate) fn put_init_report(out: &mut BytesMut, took: Duration, failure: &Failure) {
     put(out, format_args!("INIT_REPORT Init Duration: {:.2} ms\tPhase: init\t", milliseconds(took)));

@@ -5,6 +5,7 @@
 use crate::control::{ControlSocket, Received};
 use crate::sys;
 use environment::{ControlReply, ControlRequest, Exit};
+use nix::sys::signal::Signal;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::io;
@@ -75,7 +76,14 @@ impl Parent {
         let (answer, answered) = oneshot::channel();
         self.routes.forks.lock().insert(id, answer);
         let forked = async {
-            self.routes.socket.send(request, attached).await?;
+            if let Err(error) = self.routes.socket.send(request, attached).await {
+                if !matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) {
+                    return Err(ForkError::Send(error));
+                }
+                // Whoever asks again must not meet this one.
+                self.closed().await;
+                return Err(ForkError::Gone);
+            }
             let mut closed = self.closed.clone();
             tokio::select! {
                 biased;
@@ -107,7 +115,22 @@ pub(crate) struct Child {
 impl Child {
     /// Kills it now.
     pub(crate) fn kill(&self) {
-        sys::kill(self.pidfd.as_fd());
+        sys::send_signal(self.pidfd.as_fd(), Signal::SIGKILL);
+    }
+
+    /// Stops it until [`Child::go_on`].
+    pub(crate) fn stop(&self) {
+        sys::send_signal(self.pidfd.as_fd(), Signal::SIGSTOP);
+    }
+
+    /// Ends a stop.
+    pub(crate) fn go_on(&self) {
+        sys::send_signal(self.pidfd.as_fd(), Signal::SIGCONT);
+    }
+
+    /// CPU time it used; `None` when it is gone.
+    pub(crate) fn cpu_time(&self) -> Option<Duration> {
+        sys::cpu_time(self.pid)
     }
 
     /// How it ended, when its parent says so within a moment.

@@ -32,12 +32,26 @@ struct Active {
     watch: Watch,
     log: BytesMut,
     logged_bytes: usize,
+    /// The environment ended without having taken the event.
+    untaken: bool,
+    /// It wrote a log line.
+    spoke: bool,
 }
 
 /// How it ended, and whether the environment can be used again.
 struct Ended {
     outcome: Outcome,
     reusable: bool,
+    lost: Option<Lost>,
+}
+
+/// How far an invocation had come whose process was killed from outside or crashed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lost {
+    /// The handler had not been started.
+    Before,
+    /// The handler had been started and had not written anything.
+    Silent,
 }
 
 enum Step {
@@ -70,12 +84,13 @@ impl Running {
         }
         let started = Instant::now();
         let watch = Watch::new(started, timeout);
-        let active = Active { core, environment, id, start, started, watch, log, logged_bytes: 0 };
+        let (untaken, spoke) = (false, false);
+        let active = Active { core, environment, id, start, started, watch, log, logged_bytes: 0, untaken, spoke };
         Ok(Running { active: Some(active), detached: false })
     }
 
-    /// Runs to the end.
-    pub(crate) async fn run(mut self) -> Invocation {
+    /// Runs to the end. Says how far it had come if its process was lost.
+    pub(crate) async fn run(mut self) -> (Invocation, Option<Lost>) {
         let active = self.active.as_mut().expect("taken only at the end, below, or when dropped");
         let ended = active.drive().await;
         let active = self.active.take().expect("still there: drive only borrowed it");
@@ -123,8 +138,15 @@ impl Active {
                 }
                 Ok(Step::Closed) => return self.closed().await,
                 // It does not read any more, but may have said why.
-                Err(_) if !self.environment.out.is_empty() => self.environment.out.clear(),
-                Err(_) => return self.closed().await,
+                Err(_) if !self.environment.out.is_empty() => {
+                    self.environment.out.clear();
+                    self.untaken = true;
+                }
+                Err(error) => {
+                    // What a Unix socket says when its other end is gone with bytes of ours unread.
+                    self.untaken |= error.kind() == io::ErrorKind::ConnectionReset;
+                    return self.closed().await;
+                }
             }
         }
     }
@@ -155,17 +177,17 @@ impl Active {
                 return None;
             }
             Frame::Result(result) if result.len() > RESULT_BYTES_MAX => Ended::too_large(result.len()),
-            Frame::Result(result) => Ended { outcome: Outcome::Result(result), reusable: true },
+            Frame::Result(result) => Ended { outcome: Outcome::Result(result), reusable: true, lost: None },
             // After an uncaught error the environment also says that it ends.
             Frame::Error(error) => {
                 let reusable = self.environment.is_usable();
-                Ended { outcome: Outcome::Threw(error), reusable }
+                Ended { outcome: Outcome::Threw(error), reusable, lost: None }
             }
             Frame::ResultTooLarge { bytes } => Ended::too_large(usize::try_from(bytes).unwrap_or(usize::MAX)),
             Frame::Exiting(Exiting::Deadline) => self.timed_out(),
             Frame::Exiting(Exiting::OutOfMemory) => self.out_of_memory(),
             Frame::Exiting(Exiting::Code(code)) => Ended::broken(format!("exit status {code}")),
-            Frame::InitFailed(error) => Ended { outcome: Outcome::InitFailed(error), reusable: false },
+            Frame::InitFailed(error) => Ended { outcome: Outcome::InitFailed(error), reusable: false, lost: None },
             Frame::Ready { .. } => return None,
             Frame::Invoke { .. } => Ended::broken("protocol: an environment sent an invocation".into()),
         };
@@ -174,6 +196,7 @@ impl Active {
 
     /// The environment cuts its log itself; this is for one that does not.
     fn on_log(&mut self, line: &[u8]) {
+        self.spoke = true;
         self.logged_bytes += line.len();
         if self.logged_bytes <= LOG_BYTES_MAX * 2 {
             log::put_line(&mut self.log, line);
@@ -199,6 +222,10 @@ impl Active {
             return Some(self.out_of_memory());
         }
         self.watch.looked(now);
+        let Environment { pace, child, .. } = &mut self.environment;
+        if let Some(until) = pace.look(child, self.started, self.started + self.core.config.timeout) {
+            self.watch.wait_until(until);
+        }
         None
     }
 
@@ -207,22 +234,29 @@ impl Active {
             return self.timed_out();
         }
         let exit = self.environment.child.exit().await;
-        Ended::broken(exit.map_or_else(|| "connection closed".to_owned(), |exit| exit.to_string()))
+        let reason = exit.map_or_else(|| "connection closed".to_owned(), |exit| exit.to_string());
+        let lost = match (self.untaken, self.spoke) {
+            (true, _) => Some(Lost::Before),
+            (false, false) => Some(Lost::Silent),
+            (false, true) => None,
+        };
+        Ended { lost, ..Ended::broken(reason) }
     }
 
     fn timed_out(&self) -> Ended {
         let timeout_ms = u64::try_from(self.core.config.timeout.as_millis()).unwrap_or(u64::MAX);
-        Ended { outcome: Outcome::TimedOut { timeout_ms }, reusable: false }
+        Ended { outcome: Outcome::TimedOut { timeout_ms }, reusable: false, lost: None }
     }
 
     fn out_of_memory(&mut self) -> Ended {
         let memory_mb = self.core.config.memory_mb;
         // The limit inside counts the heap only, and can be met before the one outside.
         let used_mb = self.environment.memory.max_mb(Instant::now()).max(memory_mb);
-        Ended { outcome: Outcome::ExceededMemory { memory_mb, used_mb }, reusable: false }
+        Ended { outcome: Outcome::ExceededMemory { memory_mb, used_mb }, reusable: false, lost: None }
     }
 
-    fn finish(mut self, ended: Ended) -> Invocation {
+    fn finish(mut self, ended: Ended) -> (Invocation, Option<Lost>) {
+        self.environment.pace.release(&self.environment.child);
         let now = Instant::now();
         let duration = now - self.started;
         let memory_used_mb = match ended.outcome {
@@ -238,17 +272,18 @@ impl Active {
         if ended.reusable {
             core.pool.give_back(environment);
         }
-        Invocation { id, outcome: ended.outcome, duration, init: start.duration(), memory_used_mb }
+        let invocation = Invocation { id, outcome: ended.outcome, duration, init: start.duration(), memory_used_mb };
+        (invocation, ended.lost)
     }
 }
 
 impl Ended {
     fn broken(reason: String) -> Ended {
-        Ended { outcome: Outcome::Crashed { reason }, reusable: false }
+        Ended { outcome: Outcome::Crashed { reason }, reusable: false, lost: None }
     }
 
     fn too_large(bytes: usize) -> Ended {
-        Ended { outcome: Outcome::ResultTooLarge { bytes, limit: RESULT_BYTES_MAX }, reusable: true }
+        Ended { outcome: Outcome::ResultTooLarge { bytes, limit: RESULT_BYTES_MAX }, reusable: true, lost: None }
     }
 }
 

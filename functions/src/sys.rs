@@ -5,11 +5,13 @@
 #![allow(unsafe_code)]
 
 use nix::cmsg_space;
+use nix::sys::signal::Signal;
 use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, UnixAddr, recvmsg, sendmsg};
 use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command};
+use std::time::Duration;
 use tokio::io::unix::AsyncFd;
 
 /// A packet of a `SOCK_SEQPACKET` socket. Length 0 is the end of the connection.
@@ -48,18 +50,30 @@ pub(crate) fn receive_packet(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::R
     Ok(Packet { length, attached: attached.into_iter().next() })
 }
 
-/// Kills the process behind a pidfd. A process that is already gone is no error.
-pub(crate) fn kill(pidfd: BorrowedFd<'_>) {
+/// Sends a signal to the process behind a pidfd. A process that is already gone is no error.
+pub(crate) fn send_signal(pidfd: BorrowedFd<'_>, signal: Signal) {
     // SAFETY: no memory is passed; the descriptor is open for the duration of the call.
     unsafe {
         libc::syscall(
             libc::SYS_pidfd_send_signal,
             pidfd.as_raw_fd(),
-            libc::SIGKILL,
+            signal as libc::c_int,
             std::ptr::null::<libc::siginfo_t>(),
             0_u32,
         );
     }
+}
+
+/// CPU time that all threads of a process used; `None` when it is gone.
+pub(crate) fn cpu_time(pid: i32) -> Option<Duration> {
+    let mut clock: libc::clockid_t = 0;
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: both pointers are to live locals of the right types.
+    let read = unsafe {
+        libc::clock_getcpuclockid(pid, &raw mut clock) == 0 && libc::clock_gettime(clock, &raw mut time) == 0
+    };
+    let seconds = u64::try_from(time.tv_sec).ok()?;
+    read.then(|| Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or(0)))
 }
 
 /// A pidfd of this process's own child, which must not have been waited for yet.

@@ -4,12 +4,13 @@
 use crate::connection::{init_exit, init_out_of_memory, init_timeout};
 use crate::control::ControlSocket;
 use crate::log::put_line;
-use crate::parent::{Child, Notices, Parent};
+use crate::parent::{Child, ForkError, Notices, Parent};
 use crate::watch::over_memory;
 use crate::zygote::Running;
 use bytes::BytesMut;
 use environment::limits::INIT_TIMEOUT;
-use environment::{ControlReply, ControlRequest, ErrorPayload, Manifest};
+use environment::{ControlReply, ControlRequest, ErrorPayload, Exit, Manifest};
+use libc::SIGKILL;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
@@ -20,6 +21,10 @@ pub(crate) struct Template {
     /// Anonymous memory of a process without user code.
     pub(crate) shared_bytes: u64,
     pub(crate) built: Instant,
+    /// What building it took.
+    pub(crate) init: Duration,
+    /// Why its process must not be copied.
+    pub(crate) unshared: Option<String>,
 }
 
 #[derive(Debug)]
@@ -41,9 +46,17 @@ pub(crate) enum BuildError {
     Init(ErrorPayload),
     /// Ours.
     Fork(String),
+    /// A process was killed meanwhile that could not know of it: worth another attempt.
+    Lost,
 }
 
 impl Template {
+    /// None at all: each environment loads the code itself.
+    pub(crate) fn none(zygote: &Running) -> Template {
+        let (shared_bytes, built) = (zygote.anonymous_bytes, Instant::now());
+        Template { kind: Kind::Unshared, shared_bytes, built, init: Duration::ZERO, unshared: None }
+    }
+
     /// Whether it can still fork.
     pub(crate) fn is_open(&self) -> bool {
         match &self.kind {
@@ -60,10 +73,14 @@ pub(crate) async fn build(
     manifest: &Manifest,
     log: &mut BytesMut,
 ) -> Result<Template, BuildError> {
+    let began = Instant::now();
     let fork_failed = |error: &dyn std::fmt::Display| BuildError::Fork(format!("template: {error}"));
     let (ours, theirs) = ControlSocket::pair().map_err(|error| fork_failed(&error))?;
     let request = ControlRequest::Template { id, manifest: manifest.clone() };
-    let child = zygote.parent.fork(id, &request, theirs.as_fd()).await.map_err(|error| fork_failed(&error))?;
+    let child = zygote.parent.fork(id, &request, theirs.as_fd()).await.map_err(|error| match error {
+        ForkError::Gone => BuildError::Lost,
+        error => fork_failed(&error),
+    })?;
     drop(theirs);
     let (parent, mut notices) = Parent::new(ours);
     let over = over_memory(child.pid, zygote.anonymous_bytes, manifest.memory_mb);
@@ -75,7 +92,8 @@ pub(crate) async fn build(
     };
     tracing::info!(function = manifest.function_name, init_ms, unshared, "template ready");
     let kind = if unshared.is_some() { Kind::Unshared } else { Kind::Shared { parent, child } };
-    Ok(Template { kind, shared_bytes: zygote.anonymous_bytes, built: Instant::now() })
+    let (built, shared_bytes) = (Instant::now(), zygote.anonymous_bytes);
+    Ok(Template { kind, shared_bytes, built, init: built - began, unshared })
 }
 
 /// Reads notices up to the verdict. The child is killed when this fails or is dropped.
@@ -92,7 +110,11 @@ async fn initialized(
             other => tracing::debug!(?other, "unexpected reply from a template"),
         }
     }
-    Err(BuildError::Init(init_exit(child.exit().await)))
+    match child.exit().await {
+        // Without a report its parent was killed, too.
+        Some(Exit::Signal(SIGKILL)) | None => Err(BuildError::Lost),
+        exit => Err(BuildError::Init(init_exit(exit))),
+    }
 }
 
 /// Between rebuilds of a template that does not stay up.

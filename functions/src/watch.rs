@@ -40,6 +40,11 @@ impl Watch {
         self.next = (now + every).min(self.kill_at);
     }
 
+    /// Puts the following look off, for an environment that is stopped until then.
+    pub(crate) fn wait_until(&mut self, at: Instant) {
+        self.next = at.min(self.kill_at);
+    }
+
     /// Whether the deadline and its grace are over.
     pub(crate) fn is_over(&self, now: Instant) -> bool {
         now >= self.kill_at

@@ -6,6 +6,7 @@ use crate::parent::Parent;
 use crate::sys;
 use crate::watch::anonymous_bytes_of;
 use environment::ControlReply;
+use nix::sys::signal::Signal;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -53,7 +54,8 @@ impl Zygote {
     /// The zygote, or `None` when it is not back within a few seconds.
     pub(crate) async fn running(&self) -> Option<Running> {
         let mut current = self.current.clone();
-        let found = tokio::time::timeout(READY_TIMEOUT, current.wait_for(Option::is_some)).await.ok()?.ok()?;
+        let is_up = |zygote: &Option<Running>| zygote.as_ref().is_some_and(|running| running.parent.is_open());
+        let found = tokio::time::timeout(READY_TIMEOUT, current.wait_for(is_up)).await.ok()?.ok()?;
         found.clone()
     }
 
@@ -155,7 +157,7 @@ impl Process {
                 Err(error) => return drop(started.send(Err(error))),
             };
             if let Err(Ok((_, pidfd))) = started.send(Ok((child.id(), pidfd))) {
-                sys::kill(pidfd.as_fd());
+                sys::send_signal(pidfd.as_fd(), Signal::SIGKILL);
             }
             let status = child.wait();
             let _ = ended.send(status.map_or_else(|error| error.to_string(), |status| status.to_string()));
@@ -174,7 +176,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        sys::kill(self.pidfd.as_fd());
+        sys::send_signal(self.pidfd.as_fd(), Signal::SIGKILL);
     }
 }
 

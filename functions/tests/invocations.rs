@@ -5,7 +5,9 @@
 
 use bytes::Bytes;
 use environment::{Outcome, Runtime};
-use functions::{Function, FunctionConfig, Functions, Invocation, LogSink, Options, PackageSource};
+use functions::{
+    CpuShare, Function, FunctionConfig, Functions, Invocation, LogSink, Options, PackageSource, Scaling, SnapStart,
+};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -20,6 +22,10 @@ struct Pop {
 
 impl Pop {
     async fn start(environments_max: usize) -> Pop {
+        Pop::with(environments_max, CpuShare::ByMemory).await
+    }
+
+    async fn with(environments_max: usize, cpu: CpuShare) -> Pop {
         let directory = tempfile::tempdir().unwrap();
         std::fs::create_dir(directory.path().join("code")).unwrap();
         std::fs::write(directory.path().join("code/index.js"), "").unwrap();
@@ -27,6 +33,7 @@ impl Pop {
             runtime_binary: Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/runtime.py"),
             data_dir: directory.path().join("data"),
             environments_max,
+            cpu,
             log: LogSink::Files,
         };
         Pop { functions: Functions::start(options).await.unwrap(), directory }
@@ -42,7 +49,9 @@ impl Pop {
             memory_mb: 128,
             timeout: Duration::from_secs(3),
             variables: BTreeMap::new(),
-            environments_max: 10,
+            scaling: Scaling { environments_max: 10, ..Scaling::default() },
+            snap_start: SnapStart::default(),
+            idempotent: false,
         }
     }
 
@@ -120,6 +129,8 @@ async fn an_environment_is_made_once_and_used_again() {
     let log = pop.log().await;
     let lines: Vec<&str> = log.lines().collect();
     assert_eq!(lines[0], "module loaded");
+    assert!(lines[1].starts_with("INIT_REPORT Init Duration: "), "{log}");
+    let lines = &lines[1..];
     assert_eq!(lines[1], format!("START RequestId: {} Version: 1", first.id));
     assert_eq!(lines[2], "a line");
     assert_eq!(lines[3], format!("END RequestId: {}", first.id));
@@ -279,14 +290,19 @@ async fn a_function_that_cannot_be_copied_loads_in_every_environment() {
     let first = act(&function, json!({"act": "answer"})).await;
     assert_eq!(result(&first)["count"], 1);
     assert!(act(&function, json!({"act": "answer"})).await.init.is_none());
-    assert!(pop.log().await.contains("\tInit Duration: "));
+    let log = pop.log().await;
+    assert!(
+        log.contains("init phase cannot be shared, each environment loads the function itself: open handles"),
+        "{log}"
+    );
+    assert!(log.contains("\tInit Duration: "));
 }
 
 #[tokio::test]
 async fn an_invocation_whose_caller_left_runs_to_its_end() {
     let pop = Pop::start(10).await;
     let mut config = pop.config("handler");
-    config.environments_max = 1;
+    config.scaling.environments_max = 1;
     let function = pop.functions.prepare(&config).await.unwrap();
     let before = result(&act(&function, json!({"act": "answer"})).await);
     let gate = Gate::new(&pop, "gate");
@@ -316,7 +332,7 @@ async fn a_template_that_dies_is_built_again() {
 async fn the_queue_throttles_when_no_environment_becomes_free() {
     let pop = Pop::start(10).await;
     let mut config = pop.config("handler");
-    config.environments_max = 1;
+    config.scaling.environments_max = 1;
     config.timeout = Duration::from_secs(1);
     let function = pop.functions.prepare(&config).await.unwrap();
     let (busy, waiting) =
@@ -334,6 +350,190 @@ async fn the_queue_throttles_when_no_environment_becomes_free() {
     assert_eq!(result(&waiting)["count"], 2);
     pop.functions.stop().await;
     assert_eq!(act(&function, json!({"act": "answer"})).await.outcome.label(), "throttled");
+}
+
+#[tokio::test]
+async fn provisioned_environments_are_warm_before_traffic_and_replaced_when_they_die() {
+    let pop = Pop::start(10).await;
+    let mut config = pop.config("handler");
+    config.scaling.provisioned = 2;
+    let function = pop.functions.prepare(&config).await.unwrap();
+    let runs = (0..2).map(|_| act(&function, json!({"act": "sleep", "s": 0.1})));
+    for invocation in futures_util::future::join_all(runs).await {
+        assert!(invocation.init.is_none(), "{invocation:?}");
+    }
+    let first = result(&act(&function, json!({"act": "answer"})).await);
+    // With the template: what replaces the environment must not depend on it.
+    kill(&first["parent"]);
+    kill(&first["pid"]);
+    // A third one would have been made by an invocation: two at once find both there already.
+    let started = Instant::now();
+    loop {
+        let warm = (0..2).map(|_| act(&function, json!({"act": "sleep", "s": 0.02})));
+        let warm = futures_util::future::join_all(warm).await;
+        if warm.iter().all(|invocation| invocation.outcome.label() == "ok" && invocation.init.is_none()) {
+            break;
+        }
+        assert!(started.elapsed() < Duration::from_secs(10), "{warm:?}");
+    }
+}
+
+#[tokio::test]
+async fn provisioned_environments_are_replaced_without_any_traffic() {
+    let pop = Pop::start(10).await;
+    let mut config = pop.config("handler");
+    config.scaling.provisioned = 1;
+    config.scaling.environments_max = 1;
+    let function = pop.functions.prepare(&config).await.unwrap();
+    let first = act(&function, json!({"act": "answer"})).await;
+    kill(&result(&first)["pid"]);
+    let children = || std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", result(&first)["parent"]));
+    let started = Instant::now();
+    while children().unwrap().trim().is_empty() || is_running(&result(&first)["pid"]) {
+        assert!(started.elapsed() < Duration::from_secs(10));
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let second = answer_until(&function, |value| value["pid"] != result(&first)["pid"]).await;
+    assert_eq!(second["count"], 1);
+}
+
+#[tokio::test]
+async fn an_environment_without_idle_time_runs_one_invocation() {
+    let pop = Pop::start(10).await;
+    let mut config = pop.config("handler");
+    config.scaling.idle_max = Duration::ZERO;
+    let function = pop.functions.prepare(&config).await.unwrap();
+    let (one, two) = (act(&function, json!({"act": "answer"})).await, act(&function, json!({"act": "answer"})).await);
+    assert_ne!(result(&one)["pid"], result(&two)["pid"]);
+    assert_eq!((result(&two)["count"].as_i64(), two.init.is_some()), (Some(1), true));
+}
+
+#[tokio::test]
+async fn an_idle_template_is_retired_and_built_on_demand() {
+    let pop = Pop::start(10).await;
+    let mut config = pop.config("handler");
+    config.scaling.idle_max = Duration::from_millis(100);
+    config.scaling.template_idle_max = Duration::from_millis(300);
+    let function = pop.functions.prepare(&config).await.unwrap();
+    let first = result(&act(&function, json!({"act": "answer"})).await);
+    let started = Instant::now();
+    while [&first["pid"], &first["parent"]].iter().any(|pid| is_running(pid)) {
+        assert!(started.elapsed() < Duration::from_secs(10), "{first}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let second = act(&function, json!({"act": "answer"})).await;
+    assert_ne!(result(&second)["parent"], first["parent"]);
+    let log = pop.log().await;
+    let last = log.lines().last().unwrap();
+    assert!(last.contains("\tInit Duration: ") && !last.contains("Restore Duration"), "{log}");
+}
+
+#[tokio::test]
+async fn init_is_told_once_ahead_of_invocations() {
+    let pop = Pop::start(10).await;
+    let function = pop.function("handler").await;
+    act(&function, json!({"act": "answer"})).await;
+    let log = pop.log().await;
+    assert_eq!(log.matches("Init Duration: ").count(), 1, "{log}");
+    assert!(log.contains("INIT_REPORT Init Duration: ") && log.contains("\tPhase: init\tStatus: success\n"), "{log}");
+}
+
+#[tokio::test]
+async fn snap_start_off_loads_in_every_environment_and_on_insists() {
+    let pop = Pop::start(10).await;
+    let mut config = pop.config("handler");
+    config.snap_start = SnapStart::Never;
+    let off = pop.functions.prepare(&config).await.unwrap();
+    result(&act(&off, json!({"act": "answer"})).await);
+    let mut config = pop.config("unshared");
+    config.snap_start = SnapStart::Always;
+    let on = pop.functions.prepare(&config).await.unwrap();
+    let refused = act(&on, json!({"act": "answer"})).await;
+    assert!(
+        matches!(&refused.outcome, Outcome::InitFailed(error) if error.error_type == "Runtime.SnapStartError"),
+        "{refused:?}"
+    );
+    let log = pop.log().await;
+    assert!(log.lines().next().unwrap().starts_with("START"), "no template was built: {log}");
+    assert!(log.contains("the init phase cannot be shared: open handles"), "{log}");
+}
+
+#[tokio::test]
+async fn a_spinning_handler_gets_its_share_of_a_core() {
+    let pop = Pop::start(10).await;
+    let mut config = pop.config("handler");
+    config.timeout = Duration::from_secs(10);
+    let function = pop.functions.prepare(&config).await.unwrap();
+    let spun = act(&function, json!({"act": "spin", "s": 3})).await;
+    let cpu = result(&spun)["cpu"].as_f64().unwrap();
+    // 128 / 1,769 of 3 s is 0.217, and the burst 0.1; the rest is how precise the looks are.
+    assert!(cpu > 0.05 && cpu < 0.36, "{cpu} s of CPU time in 3 s");
+    assert!(spun.duration < Duration::from_secs(5), "{spun:?}");
+    // It runs again afterwards.
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", result(&spun)["pid"])).unwrap();
+    assert!(!stat.contains(") T "), "{stat}");
+    let next = act(&function, json!({"act": "answer"})).await;
+    assert_eq!(result(&next)["pid"], result(&spun)["pid"]);
+}
+
+#[tokio::test]
+async fn a_stopped_handler_still_ends_at_its_timeout() {
+    let pop = Pop::start(10).await;
+    let mut config = pop.config("handler");
+    config.timeout = Duration::from_secs(1);
+    let function = pop.functions.prepare(&config).await.unwrap();
+    act(&function, json!({"act": "answer"})).await;
+    let late = act(&function, json!({"act": "spin", "s": 20})).await;
+    assert_eq!(late.outcome, Outcome::TimedOut { timeout_ms: 1000 });
+    assert!(late.duration >= Duration::from_secs(1) && late.duration < Duration::from_millis(1300), "{late:?}");
+}
+
+#[tokio::test]
+async fn with_unlimited_cpu_nobody_is_stopped() {
+    let pop = Pop::with(10, CpuShare::Unlimited).await;
+    let function = pop.function("handler").await;
+    let spun = act(&function, json!({"act": "spin", "s": 1})).await;
+    let cpu = result(&spun)["cpu"].as_f64().unwrap();
+    assert!(cpu > 0.2, "{cpu} s of CPU time in 1 s");
+}
+
+#[tokio::test]
+async fn a_silent_lost_invocation_runs_again_when_the_function_is_idempotent() {
+    let pop = Pop::start(10).await;
+    let mark = |name: &str| pop.directory.path().join(name).display().to_string();
+    let mut config = pop.config("handler");
+    config.idempotent = true;
+    let idempotent = pop.functions.prepare(&config).await.unwrap();
+    let again = act(&idempotent, json!({"act": "die-once", "mark": mark("a")})).await;
+    assert_eq!(result(&again), json!(true));
+    let spoke = act(&idempotent, json!({"act": "die-once", "mark": mark("b"), "speaks": true})).await;
+    assert_eq!(spoke.outcome.label(), "crashed");
+    let twice = act(&idempotent, json!({"act": "die"})).await;
+    assert_eq!(twice.outcome.label(), "crashed");
+    let other = pop.function("handler").await;
+    let once = act(&other, json!({"act": "die-once", "mark": mark("c")})).await;
+    assert_eq!(once.outcome.label(), "crashed");
+    let log = pop.log().await;
+    assert_eq!(log.matches(&format!("START RequestId: {}", again.id)).count(), 2, "{log}");
+    assert_eq!(log.matches(&format!("START RequestId: {}", spoke.id)).count(), 1, "{log}");
+    assert_eq!(log.matches(&format!("START RequestId: {}", twice.id)).count(), 2, "{log}");
+}
+
+#[tokio::test]
+async fn an_invocation_that_no_environment_took_runs_in_another() {
+    let pop = Pop::start(10).await;
+    let function = pop.function("handler").await;
+    let first = result(&act(&function, json!({"act": "answer"})).await);
+    // Stopped, it takes no event; then it dies with the event unread.
+    let pid = pid(&first["pid"]);
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGSTOP).unwrap();
+    let asked = act(&function, json!({"act": "answer"}));
+    let killer = async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
+    };
+    let (answered, ()) = tokio::join!(asked, killer);
+    assert_eq!(result(&answered)["count"], 1);
 }
 
 #[tokio::test]
@@ -355,6 +555,7 @@ async fn packages_without_a_function_are_removed_and_those_of_another_process_st
         runtime_binary: Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/runtime.py"),
         data_dir: pop.directory.path().join("data"),
         environments_max: 1,
+        cpu: CpuShare::ByMemory,
         log: LogSink::Files,
     };
     // It cleans up when it starts, as any process on this data directory does.
@@ -390,6 +591,7 @@ async fn a_runtime_that_does_not_start_is_an_error() {
         runtime_binary: runtime_binary.into(),
         data_dir: data_dir.clone(),
         environments_max: 1,
+        cpu: CpuShare::ByMemory,
         log: LogSink::Files,
     };
     let missing = Functions::start(options("/nowhere/selvedge-js")).await.unwrap_err();
@@ -398,9 +600,12 @@ async fn a_runtime_that_does_not_start_is_an_error() {
     assert!(ended.to_string().contains("exit status: 1"), "{ended}");
 }
 
-fn kill(pid: &Value) {
-    let pid = nix::unistd::Pid::from_raw(i32::try_from(pid.as_i64().unwrap()).unwrap());
-    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
+fn pid(pid: &Value) -> nix::unistd::Pid {
+    nix::unistd::Pid::from_raw(i32::try_from(pid.as_i64().unwrap()).unwrap())
+}
+
+fn kill(process: &Value) {
+    nix::sys::signal::kill(pid(process), nix::sys::signal::Signal::SIGKILL).unwrap();
 }
 
 fn is_running(pid: &Value) -> bool {

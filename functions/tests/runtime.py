@@ -3,7 +3,7 @@
 
 The "code" of a function is the name of its handler's export; the event says what to do.
 """
-import json, os, signal, socket, struct, sys, time
+import ctypes, json, os, signal, socket, struct, sys, time
 
 
 def reply(control, message, fds=()):
@@ -83,6 +83,7 @@ def receive(stream, length):
 
 def environment(fd, ready=False):
     stream = socket.socket(fileno=fd)
+    ctypes.CDLL(None).prctl(1, signal.SIGCONT)
     if ready:
         frame(stream, 2, struct.pack("<d", 1.0))
     count = 0
@@ -100,6 +101,18 @@ def environment(fd, ready=False):
             case "sleep":
                 time.sleep(event["s"])
                 frame(stream, 5, b"null")
+            case "spin":
+                begun, end = time.process_time(), time.monotonic() + event["s"]
+                while time.monotonic() < end:
+                    pass
+                frame(stream, 5, json.dumps({"cpu": time.process_time() - begun, "pid": os.getpid()}).encode())
+            case "die-once":
+                if not os.path.exists(event["mark"]):
+                    open(event["mark"], "w").close()
+                    if event.get("speaks"):
+                        frame(stream, 4, b"a line")
+                    os.kill(os.getpid(), signal.SIGKILL)
+                frame(stream, 5, b"true")
             case "exit":
                 frame(stream, 8, struct.pack("<Bi", 0, 3))
                 os._exit(3)

@@ -61,6 +61,17 @@ export function invoke(id, deadline, text) {
   }
 }
 
+/** Runs every step of an ordinary invocation, so that its code is compiled before processes are copied. */
+export function rehearse() {
+  for (const style of [true, false]) {
+    setHandler(async (event) => event, {}, style);
+    invoke("00000000-0000-0000-0000-000000000000", 0, "{}");
+  }
+  setRequestId("undefined");
+  handler = fixed = current = undefined;
+  callbacks = true;
+}
+
 function runWithPromise(invocation, event, id, deadline) {
   const returned = handler(event, contextOf(id, deadline));
   if (!isThenable(returned)) return succeed(invocation, returned);

@@ -1,4 +1,5 @@
-// The init phase: variables, the handler's module, its export.
+// The init phase: variables, the handler's module, its export, and the hooks
+// around the moment in which a process is copied.
 import { core, internals } from "ext:core/mod.js";
 import { op_selvedge_settle } from "ext:core/ops";
 import { errorPayload, runtimeError } from "ext:runtime/errors_payload.js";
@@ -7,9 +8,12 @@ import { flushRaw, writeError } from "ext:runtime/log.js";
 import { setPackageDir, setTmpDir } from "ext:runtime/tmp.js";
 import { namespace, setVariables } from "ext:runtime/namespace.js";
 
+let callbackStyle = true;
+
 /** Loads the function a plan describes; ends through `op_selvedge_settle`. */
 export function load(planText, createRequire) {
   const plan = JSON.parse(planText);
+  callbackStyle = plan.callbacks;
   setVariables(plan.variables);
   setTmpDir(plan.variables.TMPDIR);
   setPackageDir(plan.codeDir);
@@ -39,6 +43,30 @@ async function finish(plan, createRequire) {
     );
   }
   setHandler(handler, plan.context, plan.callbacks);
+  // Nothing is copied from a process that is an environment already.
+  if (plan.copied) await runHooks("beforeSnapshot", (hooks) => hooks.reverse());
+}
+
+/** Runs what user code registered with `process.on(name)`, one after the other. */
+async function runHooks(name, inOrder = (hooks) => hooks) {
+  const { process } = globalThis;
+  for (const hook of inOrder(process.rawListeners(name))) await hook.call(process);
+}
+
+/** In a copy, before its first invocation; ends through `op_selvedge_settle`. */
+export function afterRestore() {
+  if (globalThis.process.listenerCount("afterRestore") === 0) return op_selvedge_settle(LOADED, "");
+  runHooks("afterRestore").then(
+    () => {
+      flushRaw();
+      op_selvedge_settle(LOADED, "");
+    },
+    (error) => {
+      writeError("Uncaught Exception", error);
+      flushRaw();
+      op_selvedge_settle(ERROR, errorPayload(error, callbackStyle));
+    },
+  );
 }
 
 async function moduleOf(plan, createRequire) {

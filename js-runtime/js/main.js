@@ -5,8 +5,8 @@ import { installTmp, setTmpDir } from "ext:runtime/tmp.js";
 import { op_selvedge_arch, op_selvedge_exit } from "ext:core/ops";
 import { windowOrWorkerGlobalScope } from "ext:runtime/98_global_scope_shared.js";
 import { namespace, setVariable } from "ext:runtime/namespace.js";
-import { drained, EXCEPTION, fatal, invoke, REJECTION } from "ext:runtime/invocation.js";
-import { load } from "ext:runtime/loading.js";
+import { drained, EXCEPTION, fatal, invoke, REJECTION, rehearse } from "ext:runtime/invocation.js";
+import { afterRestore, load } from "ext:runtime/loading.js";
 import { installConsole, installStreams } from "ext:runtime/log.js";
 import { flushPools, install as installRandom, keepGenerator, reseed } from "ext:runtime/randomness.js";
 import { installRefusals } from "ext:runtime/refusals.js";
@@ -134,6 +134,10 @@ globalThis.__selvedge = {
     installRandom();
     keepGenerator();
     hide();
+    // Compiled once, here, instead of in every copy.
+    flushPools();
+    rehearse();
+    afterRestore();
   },
   load: (plan) => load(plan, createRequire),
   /** After a fork: nothing that copies must not share stays shared. */
@@ -143,6 +147,7 @@ globalThis.__selvedge = {
     performance.setTimeOrigin();
     setVariable("TMPDIR", tmpDir);
     setTmpDir(tmpDir);
+    afterRestore();
   },
   invoke,
   drained,

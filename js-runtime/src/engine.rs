@@ -134,7 +134,7 @@ impl Engine {
         self.memory.limit_buffers(bytes);
         memory::limit_heap(&mut self.runtime, &self.memory, bytes);
         self.shared.begin();
-        let plan = plan::plan(manifest, &target, &tmp_dir).to_string();
+        let plan = plan::plan(manifest, &target, self.tmp_dir.as_deref()).to_string();
         self.with_io(|engine| {
             let started = engine.start(|runtime, functions| functions.load(runtime, &plan));
             let turn = match engine.turn(started) {
@@ -151,8 +151,12 @@ impl Engine {
 
     /// Makes this process an environment of its own: I/O driver, randomness,
     /// clock, `tmp_dir` as /tmp. Called once, after the fork, also when the
-    /// process loads the code itself (then before `load`).
-    pub fn resume(&mut self, tmp_dir: &Path) {
+    /// process loads the code itself (then before `load`). Runs the handler's
+    /// own hooks for this moment.
+    ///
+    /// # Errors
+    /// What such a hook threw, or that it did not end in time.
+    pub fn resume(&mut self, tmp_dir: &Path) -> Result<(), ErrorPayload> {
         let code_dir = self.access.borrow().code_dir.clone();
         self.permit(&code_dir, tmp_dir);
         if let Ok(tokio) = tokio::runtime::Builder::new_current_thread().enable_all().build() {
@@ -162,9 +166,17 @@ impl Engine {
         }
         self.tmp_dir = Some(tmp_dir.to_path_buf());
         let tmp_dir = tmp_dir.to_string_lossy().into_owned();
+        self.shared.begin();
         let started = self.start(|runtime, functions| functions.resume(runtime, &tmp_dir));
-        if let Err(turn::Thrown::Error(error)) = started {
-            (self.shared.log.borrow().clone())(format!("starting an environment: {error}").as_bytes());
+        let turn = match self.turn(started) {
+            Some(turn) => turn,
+            None => self.wait(environment::limits::RESTORE_TIMEOUT, turn::Drained::Stop),
+        };
+        match turn {
+            Turn::Settled(Settled::Loaded, _) => Ok(()),
+            Turn::Settled(_, payload) => Err(parse_payload(&payload)),
+            Turn::Deadline => Err(runtime_error("Runtime.RestoreError", "afterRestore hooks timed out".to_string())),
+            other => Err(runtime_error("Runtime.RestoreError", other.reason())),
         }
     }
 

@@ -5,6 +5,7 @@
 mod children;
 mod control;
 mod fork;
+mod inherited;
 mod logs;
 mod madvise;
 mod sandbox;

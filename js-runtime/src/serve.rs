@@ -12,6 +12,7 @@ use bytes::{Bytes, BytesMut};
 use environment::frame::{Exiting, Frame, FrameDecoder};
 use environment::{ErrorPayload, Manifest};
 use js_runtime::engine::{Ending, Engine};
+use nix::sys::signal::Signal;
 use nix::sys::socket::{MsgFlags, send};
 use std::io::{Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -24,16 +25,14 @@ use std::time::Instant;
 
 /// For a fork of a template: the code is loaded already.
 pub(crate) fn run(engine: Engine, manifest: &Manifest, id: u64, socket: OwnedFd) -> anyhow::Result<()> {
-    let mut environment = Environment::new(engine, manifest, id, socket)?;
-    environment.engine.resume(&environment.tmp_dir);
+    let environment = Environment::resumed(engine, manifest, id, socket)?;
     environment.serve()
 }
 
 /// For a fork of the zygote: enters the sandbox and loads the code itself.
 pub(crate) fn load_and_run(engine: Engine, manifest: &Manifest, id: u64, socket: OwnedFd) -> anyhow::Result<()> {
     sandbox::enter_template(manifest)?;
-    let mut environment = Environment::new(engine, manifest, id, socket)?;
-    environment.engine.resume(&environment.tmp_dir);
+    let mut environment = Environment::resumed(engine, manifest, id, socket)?;
     let started = Instant::now();
     if let Err(error) = environment.engine.load(manifest) {
         environment.finish(&[Frame::InitFailed(error)], 1);
@@ -52,8 +51,12 @@ struct Environment {
 
 impl Environment {
     fn new(engine: Engine, manifest: &Manifest, id: u64, socket: OwnedFd) -> anyhow::Result<Environment> {
+        // For the operator's `ps` and `top`.
+        let _ = nix::sys::prctl::set_name(c"js-environment");
         restore_signals()?;
         nix::unistd::setsid().context("new session")?;
+        // The PoP may have stopped this process when it and the template end: it must see that.
+        nix::sys::prctl::set_pdeathsig(Signal::SIGCONT).context("signal at the parent's end")?;
         let tmp_dir = manifest.tmp_root.join(id.to_string());
         std::fs::DirBuilder::new()
             .recursive(true)
@@ -68,6 +71,14 @@ impl Environment {
         let mut environment = Environment { engine, tmp_dir, incoming, outbox, watchdog };
         let outbox = Arc::clone(&environment.outbox);
         environment.engine.set_log(Rc::new(move |line| lock(&outbox).log(line)));
+        Ok(environment)
+    }
+
+    fn resumed(engine: Engine, manifest: &Manifest, id: u64, socket: OwnedFd) -> anyhow::Result<Environment> {
+        let mut environment = Environment::new(engine, manifest, id, socket)?;
+        if let Err(error) = environment.engine.resume(&environment.tmp_dir) {
+            environment.finish(&[Frame::InitFailed(error)], 1);
+        }
         Ok(environment)
     }
 

@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 
 /// Loads the function, tells the PoP how that went, and forks environments until the PoP is gone.
 pub(crate) fn run(mut engine: Engine, manifest: Manifest, socket: OwnedFd) -> anyhow::Result<()> {
+    // For the operator's `ps` and `top`.
+    let _ = nix::sys::prctl::set_name(c"js-template");
     let children = Rc::new(Children::new(Control::new(socket)?)?);
     if let Err(error) = sandbox::enter_template(&manifest) {
         let error = ErrorPayload {

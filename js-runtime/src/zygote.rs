@@ -3,7 +3,7 @@
 
 use crate::children::{Birth, Children};
 use crate::control::Control;
-use crate::{fork, sandbox, serve, template};
+use crate::{fork, inherited, sandbox, serve, template};
 use anyhow::{Context, ensure};
 use environment::ControlReply;
 use js_runtime::{engine::Engine, snapshot};
@@ -17,6 +17,7 @@ use std::rc::Rc;
 /// Runs the zygote, and in its children their own lives, until the PoP is gone.
 pub(crate) fn run(control_fd: RawFd) -> anyhow::Result<()> {
     end_with_parent()?;
+    inherited::settle();
     let control = Control::new(fork::adopt(control_fd)).context("--control-fd")?;
     let snapshot = snapshot::load(&snapshot_path()?)?;
     let engine = Engine::new(snapshot, Rc::new(|_| {}))?;

@@ -175,7 +175,7 @@ fn a_resumed_engine_draws_other_values() {
         exports.handler = async () => [Math.random(), c.randomUUID(), c.randomBytes(8).toString('hex'), crypto.randomUUID()];";
     let mut play = Play::new(Runtime::Nodejs22, code);
     let first = play.invoke("{}");
-    play.engine.resume(play.tmp.path());
+    play.engine.resume(play.tmp.path()).unwrap();
     assert_ne!(play.invoke("{}"), first);
 }
 

@@ -40,6 +40,35 @@ fn open_timers_make_a_function_unshared() {
 }
 
 #[test]
+fn hooks_run_before_the_copy_in_reverse_and_after_it_in_order() {
+    let code = "const said = []; const wait = () => new Promise((resolve) => setTimeout(resolve, 5));
+        const timer = setInterval(() => {}, 1000);
+        process.on('beforeSnapshot', async () => { await wait(); said.push('b1'); });
+        process.once('beforeSnapshot', () => { said.push('b2'); clearInterval(timer); });
+        process.on('afterRestore', async () => { await wait(); said.push('a1', process.env.TMPDIR.length > 1); });
+        process.on('afterRestore', () => said.push('a2'));
+        exports.handler = async () => said;";
+    let mut play = Play::new(Runtime::Nodejs22, code);
+    // A hook may close what would keep the process from being copied.
+    assert_eq!(play.unshared, None);
+    assert_eq!(play.invoke("{}"), result(r#"["b2","b1","a1",true,"a2"]"#));
+}
+
+#[test]
+fn a_hook_that_throws_is_an_error_of_the_init_phase_or_of_the_copy() {
+    let code = "process.on('beforeSnapshot', async () => { throw new TypeError('not now'); }); exports.handler = async () => 1;";
+    let refused = Play::try_new(Runtime::Nodejs22, "index.handler", "index.js", code).err().unwrap();
+    assert_eq!((refused.error_type.as_str(), refused.error_message.as_str()), ("TypeError", "not now"));
+}
+
+#[test]
+fn a_hook_that_throws_after_the_copy_is_reported() {
+    let code = "process.on('afterRestore', () => { throw new RangeError('no'); }); exports.handler = async () => 1;";
+    let refused = Play::try_new(Runtime::Nodejs22, "index.handler", "index.js", code).err().unwrap();
+    assert_eq!((refused.error_type.as_str(), refused.error_message.as_str()), ("RangeError", "no"));
+}
+
+#[test]
 fn n1_a_callback_waits_for_the_event_loop() {
     let code = "exports.handler = (e, c, cb) => { cb(null, 'r'); setTimeout(() => console.log('late'), 50); };";
     let mut play = Play::new(Runtime::Nodejs22, code);

@@ -137,6 +137,37 @@ fn an_environment_of_the_zygote_loads_the_code_itself() {
 }
 
 #[test]
+fn hooks_run_in_the_template_and_in_each_copy_and_not_where_nothing_is_copied() {
+    let code = "let before = 0, after = 0;
+        process.on('beforeSnapshot', () => { before++; });
+        process.on('afterRestore', async () => { await null; after++; });
+        exports.handler = async () => [before, after];";
+    let zygote = Zygote::start();
+    let template = zygote.template(code);
+    for id in [1, 2] {
+        assert_eq!(template.environment(id).result("{}"), "[1,1]");
+    }
+    let mut alone = zygote.environment(3, code);
+    assert!(matches!(alone.frame(), Some(Frame::Ready { .. })));
+    assert_eq!(alone.result("{}"), "[0,0]");
+}
+
+#[test]
+fn a_copy_whose_hook_throws_says_so_and_ends() {
+    let code = "process.on('afterRestore', () => { throw new RangeError('no'); }); exports.handler = async () => 1;";
+    let zygote = Zygote::start();
+    let template = zygote.template(code);
+    let mut environment = template.environment(1);
+    match environment.until_answer().1 {
+        Frame::InitFailed(error) => {
+            assert_eq!((error.error_type.as_str(), error.error_message.as_str()), ("RangeError", "no"))
+        }
+        other => panic!("{other:?}"),
+    }
+    assert!(matches!(template.control.receive().0, ControlReply::Exited { id: 1, .. }));
+}
+
+#[test]
 fn a_module_that_throws_is_reported_by_template_and_environment() {
     let zygote = Zygote::start();
     let template = zygote.fork_template("throw new TypeError('broken at the top')");

@@ -2,7 +2,9 @@
 //! of its runtimes: result or error, duration, and the edge's verdict.
 
 use environment::{ErrorPayload, Outcome, Runtime};
-use functions::{FunctionConfig, Functions, Invocation, LogSink, Options, PackageSource, PrepareError};
+use functions::{
+    CpuShare, FunctionConfig, Functions, Invocation, LogSink, Options, PackageSource, PrepareError, Scaling, SnapStart,
+};
 use selvedge_tests::conformance::{Case, cases};
 use selvedge_tests::edge::program;
 use serde_json::{Value, json};
@@ -17,6 +19,7 @@ async fn every_case_gives_what_lambda_gives() {
         runtime_binary: program("selvedge-js"),
         data_dir: data.path().to_owned(),
         environments_max: 8,
+        cpu: CpuShare::ByMemory,
         log: LogSink::Files,
     })
     .await
@@ -47,7 +50,9 @@ async fn invoke(functions: &Arc<Functions>, case: &Case, runtime: &str) -> Resul
         memory_mb: 128,
         timeout: Duration::from_secs(5),
         variables: BTreeMap::new(),
-        environments_max: 1,
+        scaling: Scaling { environments_max: 1, ..Scaling::default() },
+        snap_start: SnapStart::default(),
+        idempotent: false,
     };
     let function = functions.prepare(&config).await?;
     Ok(function.invoke(case.event.to_string().into()).await)

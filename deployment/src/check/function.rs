@@ -5,7 +5,7 @@ use environment::limits;
 use functions::{FunctionConfig, PackageSource};
 use std::collections::BTreeMap;
 
-use super::Context;
+use super::{Context, scaling};
 use crate::raw::{Named, RawFunction, Text};
 
 /// AWS: "CreateFunction", FunctionName without an ARN; and Handler.
@@ -24,8 +24,6 @@ pub(super) fn function(ctx: &mut Context, name: &Text, raw: &RawFunction) -> Opt
     let package = package(ctx, name, raw);
     let timeout_bounds = limits::TIMEOUT_MIN..=limits::TIMEOUT_MAX_EDGE;
     let memory_bounds = limits::MEMORY_MB_MIN..=limits::MEMORY_MB_MAX;
-    let environments_default = limits::ENVIRONMENTS_MAX_DEFAULT;
-    let environments = raw.environments_max.as_ref();
     let config = FunctionConfig {
         name: name.get_ref().clone(),
         version: "1".into(),
@@ -34,7 +32,9 @@ pub(super) fn function(ctx: &mut Context, name: &Text, raw: &RawFunction) -> Opt
         memory_mb: ctx.number("memory_mb", raw.memory_mb.as_ref(), limits::MEMORY_MB_DEFAULT, memory_bounds),
         timeout: ctx.duration("timeout", raw.timeout.as_ref(), limits::TIMEOUT_DEFAULT, timeout_bounds),
         variables: variables(ctx, name, &raw.environment),
-        environments_max: ctx.number("environments_max", environments, environments_default, 1..=environments_default),
+        scaling: scaling::scaling(ctx, raw),
+        snap_start: scaling::snap_start(ctx, raw),
+        idempotent: raw.idempotent,
         package: package?,
     };
     if ctx.findings.count() > before {

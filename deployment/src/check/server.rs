@@ -1,12 +1,13 @@
 //! Checks of `[server]`.
 
+use environment::limits;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::Context;
 use super::field::seconds;
+use super::{Context, scaling};
 use crate::raw::{RawServer, Text};
 use crate::server::Server;
 
@@ -60,6 +61,13 @@ pub(super) fn server(ctx: &mut Context, raw: &RawServer) -> Server {
         header_bytes_max: usize::try_from(header_bytes).expect("at most a mebibyte"),
         h2_streams_max: ctx.number("h2_streams_max", raw.h2_streams_max.as_ref(), 128, 1..=10_000),
         threads: ctx.number("threads", raw.threads.as_ref(), processors(), 1..=1024),
+        environments_max: ctx.number(
+            "environments_max",
+            raw.environments_max.as_ref(),
+            limits::ENVIRONMENTS_MAX_DEFAULT,
+            1..=limits::ENVIRONMENTS_MAX,
+        ),
+        cpu: scaling::cpu(ctx, raw.cpu.as_ref()),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Packages good and bad.
 
 use super::*;
+use crate::config::{Scaling, SnapStart};
 use environment::Runtime;
 use std::fs::{self, File};
 use std::io::Write;
@@ -20,7 +21,9 @@ fn function(package: PackageSource) -> FunctionConfig {
         memory_mb: 128,
         timeout: Duration::from_secs(3),
         variables: std::collections::BTreeMap::new(),
-        environments_max: 10,
+        scaling: Scaling { environments_max: 10, ..Scaling::default() },
+        snap_start: SnapStart::default(),
+        idempotent: false,
     }
 }
 

@@ -6,7 +6,8 @@ use super::*;
 struct Item(u32, #[expect(dead_code, reason = "held, not read")] Place<Item>);
 
 fn limits(environments_max: usize, queue_max: usize) -> PoolLimits {
-    PoolLimits { environments_max, queue_max, wait_max: Duration::from_millis(50) }
+    let (burst, provisioned, idle_max) = (1_000, 0, Duration::from_secs(60));
+    PoolLimits { environments_max, burst, provisioned, idle_max, queue_max, wait_max: Duration::from_millis(50) }
 }
 
 async fn make(pool: &Arc<Pool<Item>>, number: u32) -> Item {
@@ -112,7 +113,9 @@ async fn idle_ones_expire_and_free_their_places() {
     let pool = Pool::new(&capacity, limits(1, 1));
     let item = make(&pool, 1).await;
     pool.give_back(item);
-    capacity.expire(Instant::now() + Duration::from_secs(1));
+    capacity.expire(Instant::now() + Duration::from_secs(59));
+    assert!(!pool.is_empty());
+    capacity.expire(Instant::now() + Duration::from_secs(60));
     assert_eq!(make(&pool, 2).await.0, 2);
 }
 
@@ -125,5 +128,68 @@ async fn a_closed_pool_refuses_and_keeps_nothing() {
     pool.close();
     pool.give_back(b);
     assert_eq!(pool.take().await.unwrap_err(), Refused::Closed);
-    assert_eq!(capacity.places.available_permits(), 2);
+    assert_eq!(capacity.free(), 2);
+}
+
+#[tokio::test]
+async fn environments_become_more_no_faster_than_the_burst() {
+    let wait_max = Duration::from_secs(5);
+    let pool = Pool::new(&Capacity::new(100), PoolLimits { burst: 20, wait_max, ..limits(100, 100) });
+    let started = Instant::now();
+    let makes = (0..23).map(|number| make(&pool, number));
+    let made = futures_util::future::join_all(makes).await;
+    let took = started.elapsed();
+    // 20 at once, then one each half second.
+    assert!(took >= Duration::from_millis(1_490), "{} in {took:?}", made.len());
+}
+
+#[tokio::test]
+async fn one_given_back_serves_those_who_wait_for_the_burst() {
+    let wait_max = Duration::from_secs(5);
+    let pool = Pool::new(&Capacity::new(100), PoolLimits { burst: 1, wait_max, ..limits(100, 100) });
+    let item = make(&pool, 1).await;
+    let waiting = tokio::spawn({
+        let pool = Arc::clone(&pool);
+        async move { idle(&pool).await }
+    });
+    tokio::task::yield_now().await;
+    pool.give_back(item);
+    assert_eq!(waiting.await.unwrap().0, 1);
+}
+
+#[tokio::test]
+async fn without_idle_time_each_one_is_used_once() {
+    let pool = Pool::new(&Capacity::new(1), PoolLimits { idle_max: Duration::ZERO, ..limits(1, 1) });
+    let item = make(&pool, 1).await;
+    pool.give_back(item);
+    assert_eq!(make(&pool, 2).await.0, 2);
+}
+
+#[tokio::test]
+async fn provisioned_ones_neither_expire_nor_are_evicted() {
+    let capacity = Capacity::new(3);
+    let pool = Pool::new(&capacity, PoolLimits { provisioned: 2, ..limits(3, 1) });
+    while let Some(place) = pool.reserve().await {
+        pool.put(Item(1, place));
+    }
+    assert_eq!(capacity.free(), 1);
+    capacity.expire(Instant::now() + Duration::from_secs(3600));
+    assert_eq!(capacity.free(), 1);
+    let other = Pool::new(&capacity, limits(10, 10));
+    let _third = make(&other, 3).await;
+    assert!(matches!(other.take().await, Err(Refused::Waited(_))));
+    assert_eq!(idle(&pool).await.0, 1);
+}
+
+#[tokio::test]
+async fn the_end_of_a_provisioned_one_is_told_and_leaves_a_place() {
+    let pool = Pool::new(&Capacity::new(3), PoolLimits { provisioned: 1, ..limits(3, 1) });
+    let place = pool.reserve().await.unwrap();
+    pool.put(Item(1, place));
+    assert!(pool.reserve().await.is_none());
+    pool.discard(|item| item.0 != 1);
+    pool.shrunk().await;
+    assert!(pool.reserve().await.is_some());
+    pool.close();
+    assert!(pool.reserve().await.is_none());
 }

@@ -7,9 +7,12 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// The plan as JSON.
-pub(crate) fn plan(manifest: &Manifest, target: &Target, tmp_dir: &Path) -> Value {
+/// The plan as JSON. `own_tmp` is the /tmp of a process that is an environment already; one that
+/// will be copied has none.
+pub(crate) fn plan(manifest: &Manifest, target: &Target, own_tmp: Option<&Path>) -> Value {
+    let tmp_dir = own_tmp.unwrap_or(&manifest.tmp_root);
     json!({
+        "copied": own_tmp.is_none(),
         "handler": manifest.handler,
         "codeDir": manifest.code_dir,
         "moduleRoot": target.module_root,
@@ -48,7 +51,7 @@ fn variables(manifest: &Manifest, tmp_dir: &Path) -> BTreeMap<String, String> {
         ("AWS_LAMBDA_FUNCTION_NAME", manifest.function_name.clone()),
         ("AWS_LAMBDA_FUNCTION_VERSION", manifest.version.clone()),
         ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", manifest.memory_mb.to_string()),
-        ("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand".to_string()),
+        ("AWS_LAMBDA_INITIALIZATION_TYPE", manifest.initialization.id().to_string()),
         ("AWS_LAMBDA_LOG_GROUP_NAME", manifest.log_group_name.clone()),
         ("AWS_LAMBDA_LOG_STREAM_NAME", manifest.log_stream_name.clone()),
         ("LAMBDA_TASK_ROOT", manifest.code_dir.display().to_string()),

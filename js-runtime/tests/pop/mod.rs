@@ -243,6 +243,7 @@ mod tempdir {
                 variables: [].into(),
                 memory_mb: 128,
                 timeout_ms: 3000,
+                initialization: environment::Initialization::OnDemand,
                 log_group_name: "/aws/lambda/f".into(),
                 log_stream_name: "s".into(),
                 log_bytes_max: 1024 * 1024,

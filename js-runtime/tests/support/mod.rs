@@ -62,13 +62,14 @@ impl Play {
             variables: [("GREETING".to_string(), "hi".to_string())].into(),
             memory_mb: 128,
             timeout_ms: 3000,
+            initialization: environment::Initialization::OnDemand,
             log_group_name: "/aws/lambda/f".into(),
             log_stream_name: "stream".into(),
             log_bytes_max: 1 << 20,
             result_bytes_max: RESULT_BYTES_MAX,
         };
         let loaded = engine.load(&manifest)?;
-        engine.resume(tmp.path());
+        engine.resume(tmp.path())?;
         Ok(Play { engine, unshared: loaded.unshared, tmp, _code: directory, lines })
     }
 

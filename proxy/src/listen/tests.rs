@@ -57,6 +57,8 @@ fn server() -> Server {
         header_bytes_max: 4096,
         h2_streams_max: 8,
         threads: 2,
+        environments_max: 1,
+        cpu: functions::CpuShare::ByMemory,
     }
 }
 
