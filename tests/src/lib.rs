@@ -7,6 +7,7 @@ pub mod conformance;
 pub mod edge;
 pub mod frames;
 pub mod origin;
+pub mod processes;
 pub mod raw;
 pub mod tls;
 pub mod viewer;
