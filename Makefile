@@ -1,5 +1,5 @@
 # Every target is one script; each script says what it does while it does it.
-.PHONY: demo test build bench lint clean
+.PHONY: demo test build bench bench-environments soak chaos lint clean
 
 demo: ## build, serve examples/demo, print requests to try
 	@scripts/demo.sh
@@ -12,6 +12,15 @@ build: ## the release binaries and the JavaScript snapshot
 
 bench: ## side-by-side load runs; needs wrk and nginx
 	@bench/run.sh
+
+bench-environments: ## cold starts, idle memory, a neighbour's p99; needs wrk and npm
+	@bench/environments.sh
+
+soak: ## 100,000 environments made and ended; memory must stay flat
+	@bench/soak.sh
+
+chaos: ## load while environments, templates and the zygote are killed
+	@bench/chaos.sh
 
 lint: ## fmt, clippy, doc, deny
 	@scripts/lint.sh

@@ -127,6 +127,7 @@ row() { # NAME LABEL
   rate=$(median "${runs[$1]}")
   printf '| %s | %s | %s | %s |\n' "$2" "$rate" "$(spread "${runs[$1]}")" "$(awk "BEGIN { printf \"%.2f\", $rate / $base }")"
 }
+others=$(awk '/^## / { keep = 1 } keep' "$ROOT/bench/results.md")
 {
   echo "# Results"
   echo
@@ -139,4 +140,5 @@ row() { # NAME LABEL
   row hit "selvedge: cached hit, 10 kB"
   row hook "selvedge: cached hit through a viewer-response function"
   row generated "selvedge: response made by a viewer-request function"
+  [ -z "$others" ] || printf '\n%s\n' "$others"
 } | tee "$ROOT/bench/results.md"

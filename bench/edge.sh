@@ -1,0 +1,65 @@
+# Sourced by the scripts that load one edge: a work directory, the edge itself,
+# and the processes below it.
+source "$(dirname "${BASH_SOURCE[0]}")/../scripts/env.sh"
+"$ROOT/scripts/setup.sh" wrk procps
+"$ROOT/scripts/build.sh"
+
+work=$(mktemp -d)
+edge=
+finish() {
+  [ -z "$edge" ] || { kill "$edge" 2>/dev/null || true; wait "$edge" 2>/dev/null || true; }
+  rm -rf "$work"
+}
+trap finish EXIT
+port=${PORT:-18090}
+url=http://127.0.0.1:$port
+
+# function_file NAME: the text of a function's index.mjs from standard input.
+function_file() {
+  mkdir -p "$work/$1"
+  cat >"$work/$1/index.mjs"
+}
+
+# serve: the configuration's functions and behaviors from standard input.
+serve() {
+  mkdir -p "$work/site"
+  {
+    printf '[server]\nhttp = ["127.0.0.1:%s"]\ndata_dir = "data"\nconnections_per_address = 4096\nenvironments_max = 5000\n' "$port"
+    cat
+  } >"$work/selvedge.toml"
+  SELVEDGE_LOG=${SELVEDGE_LOG:-error,functions=error} "$SELVEDGE_BIN" serve --config "$work/selvedge.toml" &
+  edge=$!
+  local attempts=0
+  until curl --silent --output /dev/null "$url/"; do
+    kill -0 "$edge" 2>/dev/null || die "selvedge ended before it was ready"
+    attempts=$((attempts + 1))
+    [ "$attempts" -lt 300 ] || die "$url did not answer within 30 seconds"
+    sleep 0.1
+  done
+}
+
+# below: "PID NAME" of every process below the edge.
+below() {
+  ps -eo pid=,ppid=,stat=,comm= | awk -v edge="$edge" '
+    $3 !~ /^Z/ { parent[$1] = $2; name[$1] = $4 }
+    END { for (pid in parent) { at = parent[pid]; while (at in parent && at != edge) at = parent[at]; if (at == edge) print pid, name[pid] } }'
+}
+environments() { below | awk '$2 == "js-environment" { print $1 }'; }
+# all_environments: also those whose template was killed, which are nobody's children below the edge.
+all_environments() {
+  { environments; cat "$work/seen" 2>/dev/null || true; } | sort -u | while read -r pid; do
+    [ "$(cat "/proc/$pid/comm" 2>/dev/null)" != js-environment ] || echo "$pid"
+  done >"$work/seen.now"
+  mv "$work/seen.now" "$work/seen"
+  cat "$work/seen"
+}
+templates() { below | awk '$2 == "js-template" { print $1 }'; }
+zygote() { ps -eo pid=,ppid= | awk -v edge="$edge" '$2 == edge { print $1; exit }'; }
+
+# held PID: RSS and PSS in kB.
+held() { awk '/^Rss:/ { rss = $2 } /^Pss:/ { pss = $2 } END { printf "%d %d", rss, pss }' "/proc/$1/smaps_rollup"; }
+
+# run PATH CONNECTIONS SECONDS: wrk's report.
+run() { wrk --latency -t 1 -c "$2" -d "${3}s" "$url$1"; }
+requests() { awk '/requests in/ { print $1 }'; }
+failures() { awk '/Non-2xx/ { bad = $NF } /Socket errors/ { gsub(",", ""); bad += $4 + $6 + $8 + $10 } END { print bad + 0 }'; }
