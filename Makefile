@@ -1,5 +1,5 @@
 # Every target is one script; each script says what it does while it does it.
-.PHONY: demo test build bench bench-environments soak chaos lint clean
+.PHONY: demo test build bench bench-environments soak chaos cache-conformance lint
 
 demo: ## build, serve examples/demo, print requests to try
 	@scripts/demo.sh
@@ -21,6 +21,9 @@ soak: ## 100,000 environments made and ended; memory must stay flat
 
 chaos: ## load while environments, templates and the zygote are killed
 	@bench/chaos.sh
+
+cache-conformance: ## the public HTTP cache tests, beside other caches' results
+	@scripts/cache-conformance.sh
 
 lint: ## fmt, clippy, doc, deny
 	@scripts/lint.sh

@@ -1,39 +1,63 @@
 //! The HTTP cache: where responses are kept ([`storage`]), under which key
-//! ([`key`]) and for how long ([`policy`]). It knows no hooks; `edge` calls it.
+//! ([`key`]) and for how long ([`policy`]), and who waits for whom
+//! ([`collapse`]). It knows no hooks; `edge` calls it.
 
+mod age;
+pub(crate) mod collapse;
+pub(crate) mod directives;
+pub(crate) mod fields;
 pub(crate) mod key;
 pub(crate) mod policy;
+pub(crate) mod status;
 pub(crate) mod storage;
+pub(crate) mod vary;
 
-use pingora::cache::lock::{CacheKeyLockImpl, CacheLock};
-use pingora::cache::{CacheOptionOverrides, HttpCache};
-use std::time::Duration;
+use collapse::Collapse;
+use moka::sync::Cache as Moka;
+use pingora::cache::key::{CacheHashKey, HashBinary};
+use pingora::cache::{CacheKey, CacheOptionOverrides, HttpCache};
+use std::time::{Duration, Instant};
 use storage::Store;
 
 /// The PoP's cache: one store and one lock table for as long as the process lives.
 pub(crate) struct Cache {
     pub(crate) store: &'static Store,
-    lock: &'static CacheKeyLockImpl,
+    pub(crate) collapse: &'static Collapse,
+    /// Stale responses that stand in for a failed origin, and until when it is not asked again.
+    standing_in: Moka<HashBinary, Instant>,
 }
 
 impl Cache {
     /// A cache of `bytes`, of objects up to `object_bytes_max`. Pingora wants both
     /// for `'static`, so they are leaked: make one per process.
     pub(crate) fn new(bytes: u64, object_bytes_max: u64) -> Cache {
-        let lock: &'static CacheKeyLockImpl = Box::leak(CacheLock::new_boxed(LOCK_AGE_MAX));
-        Cache { store: Box::leak(Box::new(Store::new(bytes, object_bytes_max))), lock }
+        Cache {
+            store: Box::leak(Box::new(Store::new(bytes, object_bytes_max))),
+            collapse: Box::leak(Box::new(Collapse::new())),
+            standing_in: Moka::builder().max_capacity(STANDING_IN_MAX).build(),
+        }
     }
 
     /// Turns caching on for one request.
     pub(crate) fn enable(&self, cache: &mut HttpCache) {
         let mut overrides = CacheOptionOverrides::default();
         overrides.wait_timeout = Some(LOCK_WAIT_MAX);
-        cache.enable(self.store, None, None, Some(self.lock), Some(overrides));
+        cache.enable(self.store, None, None, Some(self.collapse), Some(overrides));
+    }
+
+    /// The stale response of this key stands in for the origin for so long.
+    pub(crate) fn stand_in(&self, key: &CacheKey, how_long: Duration) {
+        self.standing_in.insert(key.combined_bin(), Instant::now() + how_long);
+    }
+
+    /// Whether the origin failed a moment ago and is not to be asked again yet.
+    pub(crate) fn stands_in(&self, key: &CacheKey) -> bool {
+        self.standing_in.get(&key.combined_bin()).is_some_and(|until| Instant::now() < until)
     }
 }
 
-/// How long one fetcher may keep others waiting before a second one is let through.
-const LOCK_AGE_MAX: Duration = Duration::from_secs(30);
-
 /// How long one viewer waits for the fetchers of others before it goes to the origin itself.
 const LOCK_WAIT_MAX: Duration = Duration::from_secs(60);
+
+/// How many failing keys are remembered; the origin is asked about others each time.
+const STANDING_IN_MAX: u64 = 100_000;

@@ -10,7 +10,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use deployment::{Behavior, Distribution};
-use http::StatusCode;
+use http::{HeaderName, HeaderValue, StatusCode};
 use pingora::http::{RequestHeader, ResponseHeader};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -56,6 +56,10 @@ pub struct Ctx {
     /// Of the current connection, when the viewer asks for an upgrade.
     pub(crate) upgrade_gate: Option<Arc<Gate>>,
     pub(crate) origin_answered: bool,
+    /// A 304 from the origin, until it has refreshed what is stored.
+    pub(crate) not_modified: Option<Box<ResponseHeader>>,
+    /// Lines of the origin's response that are not stored with it.
+    pub(crate) not_stored: Vec<(HeaderName, HeaderValue)>,
     pub(crate) upstream_swap: Swap,
     pub(crate) viewer_swap: Swap,
     /// A response made by the edge after the fetch began, which `fail_to_proxy` writes.
@@ -86,6 +90,8 @@ impl Ctx {
             attempts: 0,
             upgrade_gate: None,
             origin_answered: false,
+            not_modified: None,
+            not_stored: Vec::new(),
             upstream_swap: Swap::Keep,
             viewer_swap: Swap::Keep,
             answer: None,

@@ -4,6 +4,7 @@
 mod admit;
 mod failure;
 mod fetch;
+mod invalidate;
 mod origin_request;
 mod origin_response;
 mod stale;
@@ -11,13 +12,15 @@ mod viewer_request;
 mod viewer_response;
 
 use crate::cache::Cache;
+use crate::cache::vary::Variance;
 use crate::ctx::Ctx;
 use crate::guard::upload;
 use crate::live::Live;
 use async_trait::async_trait;
 use bytes::Bytes;
 use deployment::Server;
-use pingora::cache::{CacheKey, RespCacheable};
+use pingora::cache::key::HashBinary;
+use pingora::cache::{CacheKey, CacheMeta, ForcedFreshness, HitHandler, RespCacheable};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
@@ -76,7 +79,19 @@ impl ProxyHttp for Edge {
         fetch::key(session, ctx)
     }
 
-    // 3 is inside Pingora. 4: the origin-request hook, once per miss.
+    // 3 is inside Pingora, but for what stands in for a failed origin.
+    async fn cache_hit_filter(
+        &self,
+        session: &mut Session,
+        meta: &CacheMeta,
+        _: &mut HitHandler,
+        is_fresh: bool,
+        _: &mut Ctx,
+    ) -> Result<Option<ForcedFreshness>> {
+        Ok(if is_fresh { None } else { stale::stands_in(self, session, meta) })
+    }
+
+    // 4: the origin-request hook, once per miss.
     async fn proxy_upstream_filter(&self, session: &mut Session, ctx: &mut Ctx) -> Result<bool> {
         origin_request::prepare(session, ctx).await
     }
@@ -128,7 +143,7 @@ impl ProxyHttp for Edge {
         response: &mut ResponseHeader,
         ctx: &mut Ctx,
     ) -> Result<()> {
-        origin_response::receive(session, response, ctx).await
+        origin_response::receive(self, session, response, ctx).await
     }
 
     fn upstream_response_body_filter(
@@ -143,12 +158,26 @@ impl ProxyHttp for Edge {
     }
 
     // 8: whether and how long to keep it.
-    fn response_cache_filter(&self, _: &Session, response: &ResponseHeader, ctx: &mut Ctx) -> Result<RespCacheable> {
-        Ok(admit::admit(self.cache.store.object_bytes_max(), response, ctx))
+    fn response_cache_filter(
+        &self,
+        session: &Session,
+        response: &ResponseHeader,
+        ctx: &mut Ctx,
+    ) -> Result<RespCacheable> {
+        Ok(admit::admit(self, session, response, ctx))
+    }
+
+    /// Of a stored response, which Pingora does not tell from one about to be stored.
+    fn cache_vary_filter(&self, meta: &CacheMeta, ctx: &mut Ctx, request: &RequestHeader) -> Option<HashBinary> {
+        let site = ctx.site.as_ref()?;
+        match admit::vary(ctx, site, meta.response_header(), request) {
+            Variance::Fields(variance) => Some(variance),
+            Variance::Nothing | Variance::Everything => None,
+        }
     }
 
     fn should_serve_stale(&self, session: &mut Session, ctx: &mut Ctx, error: Option<&Error>) -> bool {
-        stale::may_serve(session, ctx, error)
+        stale::may_serve(self, session, ctx, error)
     }
 
     // 9: the viewer-response hook, on hits and misses. Never an error while the cache is on.

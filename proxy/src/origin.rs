@@ -6,7 +6,7 @@ mod forward;
 mod peer;
 mod upgrade;
 
-pub(crate) use forward::{OriginHeaders, forwarded};
+pub(crate) use forward::{OriginHeaders, forwarded, seen};
 pub(crate) use peer::{addresses, peer};
 pub(crate) use upgrade::{Gate, GatedConnector};
 

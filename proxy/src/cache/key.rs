@@ -5,38 +5,70 @@
 use deployment::{Behavior, CachePolicy, Distribution, HeaderSelection, Selection};
 use http::HeaderMap;
 use http::header::{ACCEPT_ENCODING, COOKIE, HOST};
+use sha2::{Digest, Sha256};
 
 /// The cache key's bytes: every part with its length before it, so that no part
 /// can pass for another. Holds the distribution, the behavior, the raw path, and
 /// what the cache policy names (AWS: "Understand the cache key"). The viewer's
 /// host is in it only where it reaches the origin; the scheme never is.
-pub(crate) fn cache_key(
-    distribution: &Distribution,
-    behavior: &Behavior,
-    path_and_query: (&str, &str),
-    headers: &HeaderMap,
-    host: &str,
-) -> Vec<u8> {
-    let (path, query) = path_and_query;
-    let policy = &behavior.cache;
-    let mut key = KeyBytes::default();
-    key.part(&distribution.id);
-    key.part(behavior.pattern.as_str());
-    key.part(path);
-    key.part(selected_query(query, |name| selects(&policy.query, name)));
-    if behavior.forward.headers.forwards_host() || policy.headers.contains(&HOST) {
-        key.part(host.to_ascii_lowercase());
-    }
+pub(crate) fn cache_key(place: &Place<'_>, headers: &HeaderMap) -> Vec<u8> {
+    let policy = &place.behavior.cache;
+    let mut key = place.bytes();
     for name in policy.headers.iter().filter(|name| *name != HOST) {
+        let values = headers.get_all(name);
         key.part(name.as_str());
-        headers.get_all(name).iter().for_each(|value| key.part(value.as_bytes()));
-        key.part("");
+        key.part((values.iter().count() as u64).to_le_bytes());
+        values.iter().for_each(|value| key.part(value.as_bytes()));
     }
     key.part(selected_cookies(headers, |name| selects(&policy.cookies, name)));
     if let AcceptEncoding::Normalized(value) = accept_encoding(policy, headers) {
         key.part(value);
     }
     key.0
+}
+
+/// Where a request goes, before anything else of it counts.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place<'a> {
+    pub(crate) distribution: &'a Distribution,
+    pub(crate) behavior: &'a Behavior,
+    pub(crate) path: &'a str,
+    pub(crate) query: &'a str,
+    pub(crate) host: &'a str,
+}
+
+/// What all stored responses of one place have in common, whatever headers and
+/// cookies they are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct PlaceKey([u8; 16]);
+
+impl Place<'_> {
+    /// For what is stored: hits do without.
+    pub(crate) fn key(&self) -> PlaceKey {
+        let mut first = [0; 16];
+        first.copy_from_slice(&Sha256::digest(self.bytes().0)[..16]);
+        PlaceKey(first)
+    }
+
+    fn bytes(&self) -> KeyBytes {
+        let policy = &self.behavior.cache;
+        let mut key = KeyBytes::default();
+        key.part(&self.distribution.id);
+        key.part(self.behavior.pattern.as_str());
+        key.part(self.path);
+        key.part(selected_query(self.query, |name| selects(&policy.query, name)));
+        if self.behavior.forward.headers.forwards_host() || policy.headers.contains(&HOST) {
+            key.part(self.host.to_ascii_lowercase());
+        }
+        key
+    }
+}
+
+#[cfg(test)]
+impl PlaceKey {
+    pub(crate) fn of(bytes: [u8; 16]) -> PlaceKey {
+        PlaceKey(bytes)
+    }
 }
 
 #[derive(Default)]
@@ -141,6 +173,7 @@ impl ForwardsHeaders for HeaderSelection {
 mod tests {
     use super::*;
     use http::{HeaderName, HeaderValue};
+    use proptest::prelude::*;
 
     fn headers(lines: &[(&'static str, &'static str)]) -> HeaderMap {
         lines.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect()
@@ -204,5 +237,80 @@ mod tests {
         two.part("a");
         two.part("bc");
         assert_ne!(one.0, two.0);
+    }
+
+    fn behavior(policy: CachePolicy) -> Behavior {
+        Behavior {
+            pattern: deployment::PathPattern::any(),
+            origin: std::sync::Arc::new(deployment::Origin {
+                name: "o".into(),
+                kind: deployment::OriginKind::Directory("/srv".into()),
+                custom_headers: vec![],
+                connection_attempts: 1,
+                connect_timeout: std::time::Duration::from_secs(1),
+                read_timeout: std::time::Duration::from_secs(1),
+                keepalive_timeout: std::time::Duration::from_secs(1),
+            }),
+            allowed_methods: deployment::AllowedMethods::Read,
+            viewer_protocol: deployment::ViewerProtocol::AllowAll,
+            cache: policy,
+            forward: deployment::ForwardPolicy {
+                headers: HeaderSelection::AllViewer,
+                cookies: Selection::All,
+                query: Selection::All,
+            },
+            hooks: deployment::Hooks::default(),
+        }
+    }
+
+    fn distribution() -> Distribution {
+        Distribution {
+            name: "site".into(),
+            id: "E1".into(),
+            domain_name: "site.test".into(),
+            domains: vec![],
+            default_root_object: None,
+            origins: std::collections::BTreeMap::new(),
+            behaviors: vec![],
+            error_pages: vec![],
+        }
+    }
+
+    proptest! {
+        /// The key is the same exactly when everything it stands for is.
+        #[test]
+        fn two_requests_share_a_key_only_when_all_that_is_in_it_is_the_same(
+            paths in prop::array::uniform2("/[ab/]{0,3}"), queries in prop::array::uniform2("[ab=&]{0,4}"),
+            hosts in prop::array::uniform2("[ab]{1,2}"), lines in prop::array::uniform2(prop::collection::vec("[ab]{0,2}", 0..3)),
+            cookies in prop::array::uniform2("[ab=;]{0,4}"),
+        ) {
+            let behavior = behavior(CachePolicy {
+                headers: vec![HeaderName::from_static("x-a")],
+                cookies: Selection::Only(vec!["a".into()]),
+                query: Selection::AllExcept(vec!["b".into()]),
+                ..policy(false, false)
+            });
+            let distribution = distribution();
+            let request = |nth: usize| {
+                let mut headers = headers(&[]);
+                for line in &lines[nth] {
+                    headers.append("x-a", HeaderValue::from_str(line).unwrap());
+                }
+                headers.insert(COOKIE, HeaderValue::from_str(&cookies[nth]).unwrap());
+                headers
+            };
+            let key = |nth: usize| {
+                let (path, query, host) = (paths[nth].as_str(), queries[nth].as_str(), hosts[nth].as_str());
+                cache_key(&Place { distribution: &distribution, behavior: &behavior, path, query, host }, &request(nth))
+            };
+            let meaning = |nth: usize| (
+                paths[nth].clone(),
+                selected_query(&queries[nth], |name| name != "b"),
+                hosts[nth].clone(),
+                lines[nth].clone(),
+                selected_cookies(&request(nth), |name| name == "a"),
+            );
+            prop_assert_eq!(key(0) == key(1), meaning(0) == meaning(1));
+        }
     }
 }

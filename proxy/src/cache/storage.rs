@@ -4,9 +4,12 @@
 
 mod filling;
 mod object;
+mod places;
 
+use crate::cache::key::PlaceKey;
 use async_trait::async_trait;
 use filling::{Filling, FillingReader};
+use moka::notification::RemovalCause;
 use moka::sync::Cache as Moka;
 use object::{Object, ObjectReader, StoredMeta};
 use parking_lot::Mutex;
@@ -17,6 +20,7 @@ use pingora::cache::storage::{
 use pingora::cache::trace::SpanHandle;
 use pingora::cache::{CacheKey, CacheMeta};
 use pingora::{Error, ErrorType, Result};
+use places::Places;
 use std::any::Any;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -25,6 +29,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// The bytes of the cache.
 pub(crate) struct Store {
     objects: Moka<HashBinary, Arc<Object>>,
+    places: Arc<Places>,
     /// What is being fetched now; a key may have several fetchers.
     filling: Mutex<HashMap<HashBinary, Vec<Arc<Filling>>>>,
     last_write: AtomicU64,
@@ -33,14 +38,44 @@ pub(crate) struct Store {
 
 impl Store {
     pub(crate) fn new(bytes: u64, object_bytes_max: u64) -> Store {
-        let objects =
-            Moka::builder().max_capacity(bytes).weigher(|_: &HashBinary, object: &Arc<Object>| object.weight()).build();
-        Store { objects, filling: Mutex::default(), last_write: AtomicU64::new(0), object_bytes_max }
+        let places = Arc::new(Places::default());
+        let left = Arc::clone(&places);
+        let objects = Moka::builder()
+            .max_capacity(bytes)
+            .weigher(|_: &HashBinary, object: &Arc<Object>| object.weight())
+            .eviction_listener(move |key, object: Arc<Object>, cause| {
+                if cause != RemovalCause::Replaced {
+                    left.remove(object.place(), &key);
+                }
+            })
+            .build();
+        Store { objects, places, filling: Mutex::default(), last_write: AtomicU64::new(0), object_bytes_max }
     }
 
     /// The largest body that is kept, bytes.
     pub(crate) fn object_bytes_max(&self) -> u64 {
         self.object_bytes_max
+    }
+
+    /// Removes every response of a place, and those on their way.
+    pub(crate) fn invalidate(&self, place: PlaceKey) {
+        self.filling.lock().retain(|_, writes| {
+            writes.retain(|filling| filling.place() != place);
+            !writes.is_empty()
+        });
+        for key in self.places.take(place) {
+            self.objects.invalidate(&key);
+        }
+    }
+
+    fn keep(&self, key: HashBinary, object: Object) {
+        let place = object.place();
+        self.objects.insert(key, Arc::new(object));
+        self.places.add(place, key);
+        // It may have been evicted between the two.
+        if !self.objects.contains_key(&key) {
+            self.places.remove(place, &key);
+        }
     }
 
     fn filling_of(&self, key: &HashBinary, write: Option<u64>) -> Option<Arc<Filling>> {
@@ -93,7 +128,11 @@ impl Storage for Store {
     async fn get_miss_handler(&'static self, key: &CacheKey, meta: &CacheMeta, _: &SpanHandle) -> Result<MissHandler> {
         let key = key.combined_bin();
         let write = self.last_write.fetch_add(1, Ordering::Relaxed);
-        let filling = Arc::new(Filling::new(write, StoredMeta::of(meta)));
+        let mut stored = StoredMeta::of(meta);
+        let Some(place) = stored.take_place() else {
+            return Error::e_explain(ErrorType::InternalError, "a response to store names no place");
+        };
+        let filling = Arc::new(Filling::new(write, place, stored));
         self.filling.lock().entry(key).or_default().push(Arc::clone(&filling));
         Ok(Box::new(Writer { store: self, key, filling, tag: write.to_be_bytes(), bytes: 0 }))
     }
@@ -108,7 +147,9 @@ impl Storage for Store {
     async fn update_meta(&'static self, key: &CacheKey, meta: &CacheMeta, _: &SpanHandle) -> Result<bool> {
         let key = key.combined_bin();
         let Some(object) = self.objects.get(&key) else { return Ok(false) };
-        self.objects.insert(key, Arc::new(Object::new(StoredMeta::of(meta), object.body())));
+        let mut stored = StoredMeta::of(meta);
+        stored.take_place();
+        self.keep(key, Object::new(object.place(), stored, object.body()));
         Ok(true)
     }
 
@@ -148,10 +189,10 @@ impl HandleMiss for Writer {
     async fn finish(self: Box<Self>) -> Result<MissFinishType> {
         let size = usize::try_from(self.bytes).unwrap_or(usize::MAX);
         if let Some(body) = self.filling.complete() {
-            let object = Object::new(self.filling.meta().with_length(body.len()), body);
+            let object = Object::new(self.filling.place(), self.filling.meta().with_length(body.len()), body);
             // A purge while it was filling took it out of the table: do not bring it back.
             if self.store.filling_of(&self.key, Some(self.filling.write())).is_some() {
-                self.store.objects.insert(self.key, Arc::new(object));
+                self.store.keep(self.key, object);
                 // Evicts now: otherwise a burst of misses is over the limit until moka next looks.
                 self.store.objects.run_pending_tasks();
             }

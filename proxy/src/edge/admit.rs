@@ -1,47 +1,128 @@
-//! Phase 8: whether a response is stored, and for how long.
+//! Phase 8: whether a response is stored, as what, for how long, and for whom.
 
-use crate::cache::policy;
-use crate::ctx::Ctx;
-use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
+use super::Edge;
+use crate::cache::key::ForwardsHeaders;
+use crate::cache::policy::{self, Arrival, Asker, Lifetime};
+use crate::cache::vary::{Variance, variance};
+use crate::cache::{fields, key::Place};
+use crate::ctx::{Ctx, Site};
+use crate::origin;
+use http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, DATE, TRAILER, TRANSFER_ENCODING};
+use http::{HeaderName, HeaderValue};
 use pingora::cache::{CacheMeta, NoCacheReason, RespCacheable};
-use pingora::http::ResponseHeader;
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::proxy::Session;
 use std::time::{Duration, SystemTime};
 
 /// In a stored response's extensions: it is a custom error page, so viewer-response does not run.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct CustomErrorPage;
 
-/// Decides about a response from an origin.
-pub(super) fn admit(object_bytes_max: u64, response: &ResponseHeader, ctx: &Ctx) -> RespCacheable {
+/// Decides about a response from an origin, or about a stored one that a 304 refreshed.
+pub(super) fn admit(edge: &Edge, session: &Session, response: &ResponseHeader, ctx: &mut Ctx) -> RespCacheable {
     let length = response.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    if length.is_some_and(|length| length > object_bytes_max) {
+    if length.is_some_and(|length| length > edge.cache.store.object_bytes_max()) {
         return RespCacheable::Uncacheable(NoCacheReason::ResponseTooLarge);
     }
-    match meta(response, ctx).filter(|_| ctx.failure.is_none()) {
-        Some(meta) => RespCacheable::Cacheable(meta),
+    let refreshed = ctx.not_modified.take().and_then(|not_modified| refresh(session, &not_modified));
+    let response = refreshed.as_ref().unwrap_or(response);
+    let meta = meta(session.req_header(), response, ctx).filter(|_| ctx.failure.is_none());
+    if let Some(key) = session.cache.maybe_cache_key() {
+        match &meta {
+            Some(meta) if serves_others(meta) => edge.cache.collapse.together(key),
+            _ => edge.cache.collapse.alone(key),
+        }
+    }
+    match meta {
+        Some(meta) => {
+            ctx.not_stored = own(response);
+            RespCacheable::Cacheable(meta)
+        }
         None => RespCacheable::Uncacheable(NoCacheReason::OriginNotCache),
     }
 }
 
+/// What of a response is for the one who asked: it is not stored, and Pingora answers from what is.
+fn own(response: &ResponseHeader) -> Vec<(HeaderName, HeaderValue)> {
+    let framing = [CONNECTION, TRANSFER_ENCODING, TRAILER];
+    let names = fields::not_stored(&response.headers).into_iter().filter(|name| !framing.contains(name));
+    let lines = names.flat_map(|name| {
+        let values: Vec<HeaderValue> = response.headers.get_all(&name).iter().cloned().collect();
+        values.into_iter().map(move |value| (name.clone(), value))
+    });
+    lines.collect()
+}
+
+/// Whether those who wait for a response may get it.
+fn serves_others(meta: &CacheMeta) -> bool {
+    meta.is_fresh(SystemTime::now()) || meta.stale_while_revalidate_sec() > 0
+}
+
+/// The stored header with what a 304 says of it (RFC 9111 3.2).
+fn refresh(session: &Session, not_modified: &ResponseHeader) -> Option<ResponseHeader> {
+    let mut header = session.cache.maybe_cache_meta()?.response_header_copy();
+    if not_modified.headers.get(DATE).is_none() {
+        header.remove_header(&DATE);
+    }
+    for (name, values) in fields::refreshed(&not_modified.headers) {
+        header.remove_header(&name);
+        for value in values {
+            header.append_header(name.clone(), value).ok()?;
+        }
+    }
+    Some(header)
+}
+
 /// What the cache remembers of a response, or `None` when it must not be stored.
-pub(super) fn meta(response: &ResponseHeader, ctx: &Ctx) -> Option<CacheMeta> {
+pub(super) fn meta(request: &RequestHeader, response: &ResponseHeader, ctx: &Ctx) -> Option<CacheMeta> {
     let site = ctx.site.as_ref()?;
+    if vary(ctx, site, response, request) == Variance::Everything {
+        return None;
+    }
     let now = SystemTime::now();
     // A custom error page is kept as long as the error it stands for.
     let status = ctx.error_status.unwrap_or(response.status);
-    let lifetime = policy::lifetime(&site.behavior.cache, &site.distribution, status, &response.headers, now)?;
-    let fresh_until = if lifetime.fresh.is_zero() { now.checked_sub(ONE_SECOND)? } else { now + lifetime.fresh };
+    let arrival = Arrival { status, headers: &response.headers, asker: asker(site, request), now };
+    let lifetime = policy::lifetime(&site.behavior.cache, &site.distribution.error_pages, &arrival)?;
     let mut header = response.clone();
-    header.remove_header(&CONNECTION);
-    header.remove_header(&TRANSFER_ENCODING);
-    header.remove_header("keep-alive");
-    let seconds = |duration: Duration| u32::try_from(duration.as_secs()).unwrap_or(u32::MAX);
-    let (swr, sie) = (seconds(lifetime.stale_while_revalidate), seconds(lifetime.stale_if_error));
-    let mut meta = CacheMeta::new(fresh_until, now, swr, sie, header);
+    for name in fields::not_stored(&response.headers) {
+        header.remove_header(&name);
+    }
+    if let Some(date) = fields::missing_date(&response.headers, now) {
+        header.insert_header(DATE, date).ok()?;
+    }
+    let mut meta = meta_of(header, &lifetime, now)?;
+    meta.extensions_mut().insert(place(site, request, &ctx.host).key());
     if ctx.served_error_page {
         meta.extensions_mut().insert(CustomErrorPage);
     }
     Some(meta)
+}
+
+fn meta_of(header: ResponseHeader, lifetime: &Lifetime, now: SystemTime) -> Option<CacheMeta> {
+    let fresh_until = if lifetime.fresh.is_zero() { now.checked_sub(ONE_SECOND)? } else { now + lifetime.fresh };
+    let seconds = |duration: Duration| u32::try_from(duration.as_secs()).unwrap_or(u32::MAX);
+    let (swr, sie) = (seconds(lifetime.stale_while_revalidate), seconds(lifetime.stale_if_error));
+    let mut meta = CacheMeta::new(fresh_until, now, swr, sie, header);
+    meta.set_epoch_override(now.checked_sub(lifetime.age).unwrap_or(SystemTime::UNIX_EPOCH));
+    Some(meta)
+}
+
+/// Where a request goes in the cache.
+pub(super) fn place<'a>(site: &'a Site, request: &'a RequestHeader, host: &'a str) -> Place<'a> {
+    let (path, query) = (request.uri.path(), request.uri.query().unwrap_or_default());
+    Place { distribution: &site.distribution, behavior: &site.behavior, path, query, host }
+}
+
+/// What tells the stored responses of one key apart.
+pub(super) fn vary(ctx: &Ctx, site: &Site, response: &ResponseHeader, request: &RequestHeader) -> Variance {
+    variance(&response.headers, |name| origin::seen(&site.behavior, ctx.client_ip, name, &request.headers))
+}
+
+fn asker(site: &Site, request: &RequestHeader) -> Asker {
+    let (keyed, forwarded) = (&site.behavior.cache.headers, &site.behavior.forward.headers);
+    let shows = request.headers.contains_key(AUTHORIZATION) && forwarded.forwards(&AUTHORIZATION);
+    if shows && !keyed.contains(&AUTHORIZATION) { Asker::Authorized } else { Asker::Anyone }
 }
 
 /// A response that is never fresh must look expired at once.

@@ -29,6 +29,8 @@ pub(super) async fn tell(session: &mut Session, ctx: &mut Ctx, error: &EdgeError
 /// Pingora's last word on a request that failed after phase 1.
 pub(super) async fn answer(session: &mut Session, error: &Error, ctx: &mut Ctx) -> FailToProxy {
     let written = session.response_written().is_some_and(|written| !written.status.is_informational());
+    // The connection ends with this answer, which says so.
+    session.as_downstream_mut().set_keepalive(None);
     let outcome = if written {
         Ok(())
     } else if let Some((mut header, body)) = ctx.answer.take() {

@@ -1,6 +1,6 @@
 //! Phases 2, 5 and 6: the cache key, the origin's address, and what is sent to it.
 
-use super::Edge;
+use super::{Edge, admit};
 use crate::cache::{key, policy};
 use crate::ctx::Ctx;
 use crate::guard::upload;
@@ -32,8 +32,7 @@ pub(super) fn key(session: &Session, ctx: &Ctx) -> Result<CacheKey> {
         return Error::e_explain(ErrorType::InternalError, "no behavior was chosen for this request");
     };
     let request = session.req_header();
-    let path_and_query = (request.uri.path(), request.uri.query().unwrap_or_default());
-    let bytes = key::cache_key(&site.distribution, &site.behavior, path_and_query, &request.headers, &ctx.host);
+    let bytes = key::cache_key(&admit::place(site, request, &ctx.host), &request.headers);
     Ok(CacheKey::new(bytes, ""))
 }
 

@@ -136,7 +136,7 @@ pub(super) async fn store(session: &mut Session, ctx: &Ctx, header: &ResponseHea
     if !session.cache.enabled() {
         return;
     }
-    let Some(meta) = admit::meta(header, ctx) else {
+    let Some(meta) = admit::meta(session.req_header(), header, ctx) else {
         return session.cache.disable(NoCacheReason::OriginNotCache);
     };
     session.cache.set_cache_meta(meta);

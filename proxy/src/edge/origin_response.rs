@@ -1,8 +1,9 @@
 //! Phase 7: what came from the origin, before it is stored: cookies nobody asked
 //! for go, the origin-response hook runs, an error becomes its custom page.
 
-use super::{failure, origin_request};
+use super::{Edge, failure, invalidate, origin_request};
 use crate::body::Swap;
+use crate::cache::fields;
 use crate::cache::key::ForwardsHeaders;
 use crate::ctx::{Ctx, Site};
 use crate::error::EdgeError;
@@ -21,13 +22,22 @@ use pingora::{Error, ErrorType, Result};
 ///
 /// # Errors
 /// The fetch is over: `ctx.failure` or `ctx.answer` says what the viewer gets instead.
-pub(super) async fn receive(session: &mut Session, response: &mut ResponseHeader, ctx: &mut Ctx) -> Result<()> {
+pub(super) async fn receive(
+    edge: &Edge,
+    session: &mut Session,
+    response: &mut ResponseHeader,
+    ctx: &mut Ctx,
+) -> Result<()> {
     if response.status.is_informational() {
         return Ok(());
     }
     let Some(site) = ctx.site.clone() else { return Ok(()) };
     ctx.origin_answered = true;
     response.remove_header(&VIA);
+    for name in fields::of_the_connection(&response.headers) {
+        response.remove_header(&name);
+    }
+    invalidate::after(edge, session.req_header(), response, ctx);
     if !forwards_cookies(&site) {
         response.remove_header(&SET_COOKIE);
     }
@@ -43,7 +53,11 @@ pub(super) async fn receive(session: &mut Session, response: &mut ResponseHeader
         *response = header;
         replaced = Some(body);
     }
-    let Some(body) = replaced.filter(|_| response.status != StatusCode::NOT_MODIFIED) else { return Ok(()) };
+    if response.status == StatusCode::NOT_MODIFIED {
+        ctx.not_modified = Some(Box::new(response.clone()));
+        return Ok(());
+    }
+    let Some(body) = replaced else { return Ok(()) };
     respond::set_length(response, body.len())?;
     if fetched_body {
         ctx.upstream_swap = Swap::Replace(body);

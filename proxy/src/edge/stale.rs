@@ -1,20 +1,38 @@
 //! Serving what has expired: while it is fetched anew, and when the origin fails.
 
+use super::Edge;
+use crate::cache::policy;
 use crate::ctx::{Asker, Ctx, Handover};
 use crate::event::EventType;
 use crate::hooks::hook_of;
+use http::StatusCode;
+use pingora::cache::{CacheMeta, ForcedFreshness};
 use pingora::http::ResponseHeader;
 use pingora::protocols::raw_connect::ProxyDigest;
 use pingora::proxy::Session;
-use pingora::{Error, ErrorSource};
+use pingora::{Error, ErrorSource, ErrorType};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 /// Whether a stale response may go out. Pingora asks only within the response's own stale windows.
-pub(super) fn may_serve(session: &mut Session, ctx: &Ctx, error: Option<&Error>) -> bool {
-    match error {
-        Some(error) => error.esource() == &ErrorSource::Upstream && ctx.failure.is_none() && ctx.answer.is_none(),
-        None => ctx.asker == Asker::Viewer && hand_over(session, ctx),
+pub(super) fn may_serve(edge: &Edge, session: &mut Session, ctx: &Ctx, error: Option<&Error>) -> bool {
+    let Some(error) = error else { return ctx.asker == Asker::Viewer && hand_over(session, ctx) };
+    let origin_failed = error.esource() == &ErrorSource::Upstream && ctx.failure.is_none() && ctx.answer.is_none();
+    if let (true, Some(site), Some(key)) = (origin_failed, &ctx.site, session.cache.maybe_cache_key()) {
+        let code = match error.etype() {
+            ErrorType::HTTPStatus(code) => *code,
+            _ => StatusCode::BAD_GATEWAY.as_u16(),
+        };
+        edge.cache.stand_in(key, policy::error_caching_min(&site.distribution.error_pages, code));
     }
+    origin_failed
+}
+
+/// Whether a stale response is as good as fresh: the origin failed a moment ago,
+/// and this response may stand in for it.
+pub(super) fn stands_in(edge: &Edge, session: &Session, meta: &CacheMeta) -> Option<ForcedFreshness> {
+    let allowed = meta.serve_stale_if_error(SystemTime::now());
+    (allowed && edge.cache.stands_in(session.cache.cache_key())).then_some(ForcedFreshness::ForceFresh)
 }
 
 /// Leaves the request as it is now, hook and all, for the background fetch that

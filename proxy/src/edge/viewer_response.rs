@@ -4,6 +4,7 @@
 use super::admit::CustomErrorPage;
 use super::{failure, viewer_request};
 use crate::body::Swap;
+use crate::cache::status::cache_status;
 use crate::ctx::{Asker, Ctx};
 use crate::error::EdgeError;
 use crate::event::EventType;
@@ -25,6 +26,13 @@ pub(super) async fn send(session: &mut Session, response: &mut ResponseHeader, c
     if response.status.is_informational() && response.status != StatusCode::SWITCHING_PROTOCOLS {
         return Ok(());
     }
+    let own = std::mem::take(&mut ctx.not_stored);
+    own.iter().for_each(|(name, _)| {
+        response.remove_header(name);
+    });
+    for (name, value) in own {
+        response.append_header(name, value)?;
+    }
     let from_cache = session.cache.maybe_cache_meta();
     ctx.served_error_page |= from_cache.is_some_and(|meta| meta.extensions().get::<CustomErrorPage>().is_some());
     let outcome = match ctx.failure.clone() {
@@ -33,6 +41,7 @@ pub(super) async fn send(session: &mut Session, response: &mut ResponseHeader, c
     };
     let Err(error) = outcome else {
         let x_cache = x_cache::x_cache(response.status, session.cache.phase());
+        response.append_header("Cache-Status", cache_status(&session.cache, &session.req_header().method))?;
         return respond::stamp(ctx, response, x_cache);
     };
     if !session.cache.enabled() {

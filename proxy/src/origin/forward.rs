@@ -3,6 +3,7 @@
 //! those the edge makes. Pure.
 
 use crate::cache::key::{AcceptEncoding, ForwardsHeaders, accept_encoding, selected_cookies, selected_query, selects};
+use crate::cache::vary::Seen;
 use crate::event::Headers;
 use deployment::{Behavior, Selection};
 use http::{HeaderMap, HeaderName, Method};
@@ -60,6 +61,53 @@ pub(crate) fn forwarded(
     headers.push("Via", appended(lines, "via", edge.via, ", "));
     headers.push("X-Amz-Cf-Id", edge.request_id.to_owned());
     (query, headers)
+}
+
+/// What a cached read shows the origin of a header, for `Vary`.
+pub(crate) fn seen(behavior: &Behavior, client_ip: IpAddr, name: &str, headers: &HeaderMap) -> Seen {
+    let Ok(parsed) = HeaderName::from_bytes(name.as_bytes()) else { return Seen::Always };
+    let lines = |list: &HeaderMap| {
+        let values = list.get_all(&parsed).iter().map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+        values.collect::<Vec<_>>()
+    };
+    let sent = || match lines(headers) {
+        lines if lines.is_empty() => Seen::Absent,
+        lines => Seen::Value(lines.join(", ")),
+    };
+    let edge = OriginHeaders {
+        client_ip,
+        request_id: "",
+        via: "",
+        viewer_host: "",
+        origin_host: "",
+        upgrade: false,
+        cached: true,
+    };
+    match name {
+        // In the key where the viewer's reaches the origin, the origin's own otherwise.
+        "host" => Seen::Always,
+        "cookie" => match selected_cookies(headers, either(&behavior.cache.cookies, &behavior.forward.cookies)) {
+            _ if behavior.forward.cookies == Selection::None => Seen::Always,
+            cookies if cookies.is_empty() => Seen::Absent,
+            cookies => Seen::Value(cookies),
+        },
+        "accept-encoding" => match accept_encoding(&behavior.cache, headers) {
+            AcceptEncoding::Normalized(_) => Seen::Always,
+            AcceptEncoding::Identity => Seen::Value("identity".to_owned()),
+            AcceptEncoding::Absent => Seen::Absent,
+            AcceptEncoding::Ordinary if passes(behavior, &parsed) => sent(),
+            AcceptEncoding::Ordinary => Seen::Always,
+        },
+        "x-forwarded-for" => {
+            let mut addresses = lines(headers);
+            addresses.push(client_ip.to_string());
+            Seen::Value(addresses.join(","))
+        }
+        "via" => sent(),
+        _ if behavior.cache.headers.contains(&parsed) => Seen::Always,
+        _ if line_passes(behavior, &Method::GET, &parsed, &edge) => sent(),
+        _ => Seen::Always,
+    }
 }
 
 fn line_passes(behavior: &Behavior, method: &Method, name: &HeaderName, edge: &OriginHeaders<'_>) -> bool {

@@ -2,6 +2,7 @@
 //! readers follow from the beginning and wait for more.
 
 use super::object::StoredMeta;
+use crate::cache::key::PlaceKey;
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use parking_lot::Mutex;
@@ -18,6 +19,7 @@ use tokio::sync::watch;
 /// A body being received.
 pub(super) struct Filling {
     write: u64,
+    place: PlaceKey,
     meta: StoredMeta,
     chunks: Mutex<Chunks>,
     progress: watch::Sender<Progress>,
@@ -42,13 +44,17 @@ enum Progress {
 }
 
 impl Filling {
-    pub(super) fn new(write: u64, meta: StoredMeta) -> Filling {
-        Filling { write, meta, chunks: Mutex::default(), progress: watch::Sender::new(Progress::Open(0)) }
+    pub(super) fn new(write: u64, place: PlaceKey, meta: StoredMeta) -> Filling {
+        Filling { write, place, meta, chunks: Mutex::default(), progress: watch::Sender::new(Progress::Open(0)) }
     }
 
     /// Which write this is, among those for one key.
     pub(super) fn write(&self) -> u64 {
         self.write
+    }
+
+    pub(super) fn place(&self) -> PlaceKey {
+        self.place
     }
 
     pub(super) fn meta(&self) -> &StoredMeta {

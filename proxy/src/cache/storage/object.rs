@@ -1,9 +1,11 @@
 //! A complete response: its header and times, and its body in one piece.
 
+use crate::cache::key::PlaceKey;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::Extensions;
 use http::header::CONTENT_LENGTH;
+use pingora::cache::key::HashBinary;
 use pingora::cache::storage::{HandleHit, Storage};
 use pingora::cache::trace::SpanHandle;
 use pingora::cache::{CacheKey, CacheMeta};
@@ -16,11 +18,14 @@ use std::time::SystemTime;
 #[derive(Clone, Debug)]
 pub(super) struct StoredMeta {
     fresh_until: SystemTime,
-    created: SystemTime,
-    updated: SystemTime,
+    /// When the first of its variants came; those of before it are void.
+    provenance: SystemTime,
+    /// When it was new: `Age` counts from here.
+    epoch: SystemTime,
     stale_while_revalidate_sec: u32,
     stale_if_error_sec: u32,
     header: ResponseHeader,
+    variance: Option<HashBinary>,
     extensions: Extensions,
 }
 
@@ -28,25 +33,37 @@ impl StoredMeta {
     pub(super) fn of(meta: &CacheMeta) -> StoredMeta {
         StoredMeta {
             fresh_until: meta.fresh_until(),
-            created: meta.created(),
-            updated: meta.epoch(),
+            provenance: meta.provenance(),
+            epoch: meta.epoch(),
             stale_while_revalidate_sec: meta.stale_while_revalidate_sec(),
             stale_if_error_sec: meta.stale_if_error_sec(),
             header: meta.response_header_copy(),
+            variance: meta.variance(),
             extensions: meta.extensions().clone(),
         }
+    }
+
+    /// The place, which the meta of a response to store brings along.
+    pub(super) fn take_place(&mut self) -> Option<PlaceKey> {
+        let place = self.extensions.remove();
+        if self.extensions.is_empty() {
+            // An emptied map still costs each hit a copy.
+            self.extensions = Extensions::new();
+        }
+        place
     }
 
     pub(super) fn restore(&self) -> CacheMeta {
         let mut meta = CacheMeta::new(
             self.fresh_until,
-            self.created,
+            self.provenance,
             self.stale_while_revalidate_sec,
             self.stale_if_error_sec,
             self.header.clone(),
         );
-        if self.updated != self.created {
-            meta.set_epoch_override(self.updated);
+        meta.set_epoch_override(self.epoch);
+        if let Some(variance) = self.variance {
+            meta.set_variance(variance);
         }
         *meta.extensions_mut() = self.extensions.clone();
         meta
@@ -70,13 +87,18 @@ impl StoredMeta {
 /// One cached response.
 #[derive(Debug)]
 pub(super) struct Object {
+    place: PlaceKey,
     meta: StoredMeta,
     body: Bytes,
 }
 
 impl Object {
-    pub(super) fn new(meta: StoredMeta, body: Bytes) -> Object {
-        Object { meta, body }
+    pub(super) fn new(place: PlaceKey, meta: StoredMeta, body: Bytes) -> Object {
+        Object { place, meta, body }
+    }
+
+    pub(super) fn place(&self) -> PlaceKey {
+        self.place
     }
 
     pub(super) fn meta(&self) -> &StoredMeta {

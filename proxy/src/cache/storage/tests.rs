@@ -18,7 +18,15 @@ fn meta() -> CacheMeta {
     let mut header = ResponseHeader::build(200, None).unwrap();
     header.insert_header("etag", "\"1\"").unwrap();
     let now = SystemTime::now();
-    CacheMeta::new(now + Duration::from_secs(60), now, 5, 7, header)
+    let mut meta = CacheMeta::new(now + Duration::from_secs(60), now, 5, 7, header);
+    meta.extensions_mut().insert(PlaceKey::of([1; 16]));
+    meta
+}
+
+async fn fill(store: &'static Store, key: &CacheKey, meta: &CacheMeta) {
+    let mut writer = store.get_miss_handler(key, meta, &span()).await.unwrap();
+    writer.write_body(Bytes::from_static(b"body"), true).await.unwrap();
+    writer.finish().await.unwrap();
 }
 
 fn span() -> SpanHandle {
@@ -126,4 +134,52 @@ async fn a_purge_during_a_fetch_wins() {
     writer.write_body(Bytes::from_static(b"old"), true).await.unwrap();
     writer.finish().await.unwrap();
     assert!(store.lookup(&key(), &span()).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn all_of_a_place_goes_at_once_and_what_is_on_its_way_is_not_kept() {
+    let store = store(1000);
+    let mut elsewhere = meta();
+    elsewhere.extensions_mut().insert(PlaceKey::of([2; 16]));
+    let (one, two, other) = (key(), CacheKey::new("two", ""), CacheKey::new("other", ""));
+    fill(store, &one, &meta()).await;
+    fill(store, &two, &meta()).await;
+    fill(store, &other, &elsewhere).await;
+    let coming = CacheKey::new("coming", "");
+    let mut writer = store.get_miss_handler(&coming, &meta(), &span()).await.unwrap();
+    store.invalidate(PlaceKey::of([1; 16]));
+    writer.write_body(Bytes::from_static(b"old"), true).await.unwrap();
+    writer.finish().await.unwrap();
+    for gone in [&one, &two, &coming] {
+        assert!(store.lookup(gone, &span()).await.unwrap().is_none());
+    }
+    assert!(store.lookup(&other, &span()).await.unwrap().is_some());
+    assert_eq!(store.places.len(), 1);
+}
+
+#[tokio::test]
+async fn what_is_evicted_is_not_remembered() {
+    let store: &'static Store = Box::leak(Box::new(Store::new(10_000, 1000)));
+    for nth in 0_u8..100 {
+        let mut meta = meta();
+        meta.extensions_mut().insert(PlaceKey::of([nth; 16]));
+        fill(store, &CacheKey::new([nth], ""), &meta).await;
+    }
+    store.objects.run_pending_tasks();
+    assert_eq!(store.places.len() as u64, store.objects.entry_count());
+    assert!(store.places.len() < 20, "{} places", store.places.len());
+}
+
+#[tokio::test]
+async fn a_variant_and_its_times_come_back_as_they_were() {
+    let store = store(1000);
+    let mut meta = meta();
+    let born = SystemTime::now() - Duration::from_secs(30);
+    meta.set_epoch_override(born);
+    meta.set_variance([9; 16]);
+    fill(store, &key(), &meta).await;
+    let (found, _) = store.lookup(&key(), &span()).await.unwrap().unwrap();
+    assert_eq!((found.variance(), found.epoch()), (Some([9; 16]), born));
+    assert_eq!((found.provenance(), found.fresh_until()), (meta.provenance(), meta.fresh_until()));
+    assert!(found.extensions().is_empty());
 }
