@@ -40,14 +40,6 @@ pub fn below(edge: Pid, kind: Kind) -> Vec<Pid> {
     found
 }
 
-/// Environments below `edge`, also those whose template was killed: `seen` remembers them, for they
-/// are nobody's children that an edge would know. Ended ones are forgotten.
-pub fn environments(edge: Pid, seen: &mut Vec<Pid>) {
-    let now = below(edge, Kind::Environment);
-    seen.retain(|pid| !now.contains(pid) && name_of(*pid) == "js-environment" && !is_zombie(*pid));
-    seen.extend(now);
-}
-
 /// Ended processes below `edge` that nobody has reaped.
 #[must_use]
 pub fn zombies(edge: Pid) -> usize {
@@ -97,11 +89,6 @@ fn row(stat: &str) -> Option<Row> {
     let mut fields = after.split_whitespace();
     let (state, parent) = (fields.next()?.chars().next()?, fields.next()?.parse().ok()?);
     Some(Row { pid: Pid::from_raw(pid), parent: Pid::from_raw(parent), state })
-}
-
-fn is_zombie(pid: Pid) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    row(&stat).is_none_or(|row| row.state == 'Z')
 }
 
 fn name_of(pid: Pid) -> String {

@@ -16,7 +16,6 @@ use tokio::net::TcpListener;
 /// The lines of a request head that the origin's answer depends on.
 #[derive(Clone, Debug, Default)]
 struct Asked {
-    method: String,
     path: String,
     foo: String,
     conditional: bool,
@@ -24,12 +23,8 @@ struct Asked {
 
 impl Asked {
     fn parse(head: &str) -> Asked {
-        let mut words = head.split(' ');
-        let mut asked = Asked {
-            method: words.next().unwrap_or_default().to_owned(),
-            path: words.next().unwrap_or_default().to_owned(),
-            ..Asked::default()
-        };
+        let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
+        let mut asked = Asked { path, ..Asked::default() };
         for line in head.lines() {
             match line.split_once(": ").map(|(name, value)| (name.to_ascii_lowercase(), value)) {
                 Some((name, value)) if name == "foo" => asked.foo = value.to_owned(),
@@ -123,13 +118,13 @@ struct Entry {
 struct Model(HashMap<(String, String), Entry>);
 
 impl Model {
-    fn key(path: &str, foo: &str) -> (String, String) {
-        (path.to_owned(), if path == "/b" { foo.to_owned() } else { String::new() })
+    fn key(path: &str, field: &str) -> (String, String) {
+        (path.to_owned(), if path == "/b" { field.to_owned() } else { String::new() })
     }
 
     /// The status and body a read must get, whether the origin is asked, and whether conditionally.
-    fn read(&mut self, path: &str, foo: &str, next: Next, new_body: &str) -> (u16, String, bool, bool) {
-        let key = Model::key(path, foo);
+    fn read(&mut self, path: &str, field: &str, next: Next, new_body: &str) -> (u16, String, bool, bool) {
+        let key = Model::key(path, field);
         let held = self.0.get(&key).cloned();
         if let Some(entry) = held.as_ref().filter(|entry| entry.fresh) {
             return (200, entry.body.clone(), false, false);

@@ -183,6 +183,8 @@ async fn two_hosts_in_one_request_are_refused_or_mean_one() {
             assert_eq!(host, "good.example", "{request}");
         }
     }
+    let without = send(&edge, "GET /a HTTP/1.1\r\nconnection: close\r\n\r\n").await;
+    assert_eq!(status(&without), "400", "{without}");
     let victim = edge.ask(Ask::get("/a").host("victim.example")).await;
     assert_eq!(victim.cache(), "Miss");
 }

@@ -9,7 +9,8 @@ use crate::{respond, wire, x_cache};
 use bytes::Bytes;
 use deployment::{AllowedMethods, ViewerProtocol};
 use http::header::{CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING};
-use http::{Method, StatusCode};
+use http::uri::Authority;
+use http::{Method, StatusCode, Version};
 use pingora::Result;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::Session;
@@ -83,6 +84,7 @@ fn identify(edge: &Edge, session: &mut Session, ctx: &mut Ctx) -> Result<Option<
     ctx.line = (request.method.to_string(), target.clone());
     let host = host_header(request);
     ctx.host = host_name(&host).to_ascii_lowercase();
+    check_host(&host, request.version)?;
     check_size(request, &target, edge.header_bytes_max)?;
     check_body(request, upgrade)?;
     let state = edge.live.load();
@@ -118,6 +120,17 @@ fn host_header(request: &mut RequestHeader) -> String {
         let _ = request.insert_header("Host", authority.as_str());
     }
     authority.or(sent).unwrap_or_default()
+}
+
+/// RFC 9112 3.2: a request needs a host that is one.
+fn check_host(host: &str, version: Version) -> Result<(), EdgeError> {
+    let named = if host.is_empty() {
+        version != Version::HTTP_11
+    } else {
+        !host.contains('@') && host.parse::<Authority>().is_ok()
+    };
+    let refused = || EdgeError::new(StatusCode::BAD_REQUEST, format!("{host:?} is no host"));
+    if named { Ok(()) } else { Err(refused()) }
 }
 
 fn host_name(host: &str) -> &str {
