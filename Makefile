@@ -13,7 +13,7 @@ build: ## the release binaries and the JavaScript snapshot
 bench: ## side-by-side load runs; needs wrk and nginx
 	@bench/run.sh
 
-bench-environments: ## cold starts, idle memory, a neighbour's p99; needs wrk and npm
+bench-environments: ## cold starts, idle memory; needs wrk and npm
 	@bench/environments.sh
 
 soak: ## 100,000 environments made and ended; memory must stay flat

@@ -60,6 +60,6 @@ zygote() { ps -eo pid=,ppid= | awk -v edge="$edge" '$2 == edge { print $1; exit 
 held() { awk '/^Rss:/ { rss = $2 } /^Pss:/ { pss = $2 } END { printf "%d %d", rss, pss }' "/proc/$1/smaps_rollup"; }
 
 # run PATH CONNECTIONS SECONDS: wrk's report.
-run() { wrk --latency -t 1 -c "$2" -d "${3}s" "$url$1"; }
+run() { wrk --latency --timeout 20s -t 1 -c "$2" -d "${3}s" "$url$1"; }
 requests() { awk '/requests in/ { print $1 }'; }
 failures() { awk '/Non-2xx/ { bad = $NF } /Socket errors/ { gsub(",", ""); bad += $4 + $6 + $8 + $10 } END { print bad + 0 }'; }

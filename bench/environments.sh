@@ -1,9 +1,8 @@
 #!/usr/bin/env bash
 # What environments cost, through the edge: the first answer when no environment
 # is idle (a trivial handler; the npm package cognito-at-edge beside Node.js
-# loading it), a warm answer for comparison, memory of 1,000 idle environments,
-# and a neighbour's p99 beside spinning handlers. Writes the section
-# "Environments" of bench/results.md.
+# loading it), a warm answer for comparison, and memory of 1,000 idle
+# environments. Writes the section "Environments" of bench/results.md.
 #
 # SECONDS_PER_RUN (default 5), three runs of each; needs npm.
 set -euo pipefail
@@ -20,13 +19,6 @@ export const handler = async () => {
   return { status: '200', body: 'waited' };
 };
 JS
-function_file spins <<'JS'
-export const handler = async () => {
-  const end = Date.now() + 4000;
-  while (Date.now() < end);
-  return { status: '200', body: 'spun' };
-};
-JS
 function_file cognito <<'JS'
 import { Authenticator } from 'cognito-at-edge';
 const authenticator = new Authenticator({
@@ -41,20 +33,20 @@ say "installing cognito-at-edge with npm"
 for name in answer cognito; do cp -r "$work/$name" "$work/$name-cold"; done
 config() {
   local name
-  for name in answer answer-cold cognito cognito-cold waits spins; do
+  for name in answer answer-cold cognito cognito-cold waits; do
     printf '[functions.%s]\ncode = "%s"\nenvironments_burst = 1000000\n' "$name" "$name"
     case $name in
       *-cold) echo 'environment_idle_timeout = "0s"' ;;
-      waits | spins) echo 'timeout = "30s"' ;;
+      waits) echo 'timeout = "30s"' ;;
     esac
   done
   printf '[distributions.bench]\ndomains = ["*"]\n[distributions.bench.origins.files]\ndirectory = "site"\n'
-  for name in answer answer-cold cognito cognito-cold waits spins; do
+  for name in answer answer-cold cognito cognito-cold waits; do
     printf '[[distributions.bench.behaviors]]\npath = "/%s"\norigin = "files"\nhooks.viewer-request = "%s"\n' "$name" "$name"
   done
   printf '[distributions.bench.default_behavior]\norigin = "files"\n'
 }
-config | serve
+serve < <(config)
 
 to_ms() { awk '{ value = $1 + 0; if ($1 ~ /us$/) value /= 1000; else if ($1 ~ /[0-9]s$/) value *= 1000; printf "%.2f\n", value }'; }
 quantile() { awk -v wanted="$1" '$1 == wanted { print $2 }' | to_ms; }
@@ -87,19 +79,13 @@ done)
 
 say "$idle environments at once"
 before=$(awk '/^MemAvailable:/ { print $2 }' /proc/meminfo)
-run /waits "$idle" 8 >/dev/null
+run /waits "$idle" 15 >/dev/null
 count=$(environments | wc -l)
 pss=$(for pid in $(environments); do held "$pid"; echo; done | awk '{ pss += $2 } END { printf "%.2f", pss / 1048576 }')
 after=$(awk '/^MemAvailable:/ { print $2 }' /proc/meminfo)
 available=$(awk "BEGIN { printf \"%.2f\", ($before - $after) / 1048576 }")
-rows_memory="$count idle environments of one function: $pss GB in proportional shares; the system's available memory went down by $available GB."
+rows_memory="$count idle environments, all but 2 of one function: $pss GB in proportional shares; the system's available memory went down by $available GB."
 say "$rows_memory"
-
-say "a neighbour beside $(nproc) spinning handlers of 128 MB"
-run /spins "$(nproc)" $((3 * seconds + 5)) >/dev/null &
-spinner=$!
-latency "trivial handler, idle environment, beside $(nproc) spinning handlers" /answer
-wait "$spinner"
 
 section=$(mktemp)
 {

@@ -12,13 +12,14 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 /// A forking process. Dropping it closes its control socket, at which it ends.
 #[derive(Debug)]
 pub(crate) struct Parent {
     routes: Arc<Routes>,
+    turns: Semaphore,
     closed: watch::Receiver<bool>,
     reader: JoinHandle<()>,
 }
@@ -46,7 +47,7 @@ impl Parent {
         let (close, closed) = watch::channel(false);
         let (notify, notices) = mpsc::channel(NOTICES_MAX);
         let reader = tokio::spawn(read(Arc::clone(&routes), notify, close));
-        (Parent { routes, closed, reader }, notices)
+        (Parent { routes, turns: Semaphore::new(FORKS_AT_ONCE), closed, reader }, notices)
     }
 
     /// Whether the process still has its socket open.
@@ -73,6 +74,8 @@ impl Parent {
         request: &ControlRequest,
         attached: BorrowedFd<'_>,
     ) -> Result<Child, ForkError> {
+        // The process forks one after the other: the wait for a turn is not its silence.
+        let _turn = self.turns.acquire().await.map_err(|_| ForkError::Gone)?;
         let (answer, answered) = oneshot::channel();
         self.routes.forks.lock().insert(id, answer);
         let forked = async {
@@ -219,6 +222,8 @@ fn pid_behind(pidfd: &OwnedFd) -> Option<i32> {
     line.trim().parse().ok().filter(|pid| *pid > 0)
 }
 
+/// Enough that the process never waits for the next request.
+const FORKS_AT_ONCE: usize = 8;
 const FORK_TIMEOUT: Duration = Duration::from_secs(5);
 const EXIT_REPORT_TIMEOUT: Duration = Duration::from_millis(250);
 /// Module-level log lines of a template and its verdict wait here.
