@@ -24,6 +24,8 @@ pub(super) fn may_serve(edge: &Edge, session: &mut Session, ctx: &Ctx, error: Op
             _ => StatusCode::BAD_GATEWAY.as_u16(),
         };
         edge.cache.stand_in(key, policy::error_caching_min(&site.distribution.error_pages, code));
+        // Pingora closes the viewer's connection after it: the viewer is to know before it asks again.
+        session.set_keepalive(None);
     }
     origin_failed
 }
