@@ -10,6 +10,7 @@ mod origin;
 mod policy;
 mod scaling;
 mod server;
+mod strict;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -39,6 +40,7 @@ pub(crate) fn config(file: &Path, directory: &Path, text: &str) -> Result<Config
         }
     };
     let server = server::server(&mut ctx, &raw.server);
+    strict::check(&mut ctx, &raw);
     let mut functions = BTreeMap::new();
     let mut packages = BTreeMap::new();
     for (name, raw) in &raw.functions {

@@ -42,6 +42,7 @@ pub(crate) struct RawServer {
     pub(crate) threads: Option<Spanned<i64>>,
     pub(crate) environments_max: Option<Spanned<i64>>,
     pub(crate) cpu: Option<Text>,
+    pub(crate) strict_aws: Option<bool>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -52,6 +53,7 @@ pub(crate) struct RawFunction {
     pub(crate) runtime: Option<Text>,
     pub(crate) memory_mb: Option<Spanned<i64>>,
     pub(crate) timeout: Option<Text>,
+    pub(crate) quotas: Option<Text>,
     #[serde(default)]
     pub(crate) environment: Named<String>,
     pub(crate) environments_max: Option<Spanned<i64>>,
@@ -77,6 +79,14 @@ pub(crate) struct RawDistribution {
     pub(crate) default_behavior: Option<Spanned<RawBehavior>>,
     #[serde(default)]
     pub(crate) error_pages: Vec<Spanned<RawErrorPage>>,
+}
+
+impl RawDistribution {
+    /// The names of the functions that its behaviors' hooks give.
+    pub(crate) fn hooks(&self) -> impl Iterator<Item = &str> {
+        let behaviors = self.behaviors.iter().chain(&self.default_behavior);
+        behaviors.flat_map(|behavior| behavior.get_ref().hooks.functions())
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -134,6 +144,16 @@ pub(crate) struct RawHooks {
     pub(crate) origin_request: Option<Spanned<NameOr<RawHook>>>,
     pub(crate) origin_response: Option<Spanned<NameOr<RawHook>>>,
     pub(crate) viewer_response: Option<Spanned<NameOr<RawHook>>>,
+}
+
+impl RawHooks {
+    fn functions(&self) -> impl Iterator<Item = &str> {
+        let hooks = [&self.viewer_request, &self.origin_request, &self.origin_response, &self.viewer_response];
+        hooks.into_iter().flatten().map(|hook| match hook.get_ref() {
+            NameOr::Name(name) => name.as_str(),
+            NameOr::Table(hook) => hook.function.as_str(),
+        })
+    }
 }
 
 #[derive(Debug, Deserialize)]

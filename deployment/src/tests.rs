@@ -172,7 +172,11 @@ fn a_missing_file_is_a_problem_without_line() {
 #[test]
 fn function_limits_are_checked() {
     assert_problem(&format!("{FUNCTION}memory_mb = 127\n"), 3, "memory_mb is 127, it must be 128 to 10240");
-    assert_problem(&format!("{FUNCTION}timeout = '31s'\n"), 3, "timeout is 31s, it must be 1s to 30s");
+    assert_problem(
+        &format!("{FUNCTION}timeout = '31s'\n"),
+        3,
+        "timeout is 31s, a function at the edge has at most 30s",
+    );
     assert_problem(&format!("{FUNCTION}timeout = '0s'\n"), 3, "1s to 30s");
     assert_problem(&format!("{FUNCTION}runtime = 'nodejs12.x'\n"), 3, "nodejs22.x, nodejs24.x");
     assert_problem(&format!("{FUNCTION}handler = 'index'\n"), 3, "handler");
@@ -316,4 +320,66 @@ fn the_digest_changes_with_the_code_and_not_with_the_server() {
     assert_eq!(project.load(&format!("[server]\nthreads = 3\n{FUNCTION}")).unwrap().deployment.digest, before);
     fs::write(project.root.path().join("functions/echo/index.mjs"), "export const handler = 1;\n").unwrap();
     assert_ne!(project.load(FUNCTION).unwrap().deployment.digest, before);
+}
+
+#[test]
+fn the_edge_s_timeout_is_lifted_by_quotas() {
+    let with = |lines: &str| format!("{FUNCTION}{lines}\n{SITE}{DEFAULT}");
+    let timeout = |lines: &str| Project::new().load(&with(lines)).unwrap().deployment.functions["echo"].timeout;
+    assert_eq!(timeout("timeout = '30s'").as_secs(), 30);
+    assert_eq!(timeout("timeout = '15m'\nquotas = 'lambda'").as_secs(), 900);
+    assert_eq!(timeout("timeout = '1s'\nquotas = 'edge'").as_secs(), 1);
+    assert_problem(&with("timeout = '31s'"), 3, "at most 30s; quotas = \"lambda\" allows up to 15m");
+    assert_problem(&with("timeout = '901s'\nquotas = 'lambda'"), 3, "it must be 1s to 15m");
+    assert_problem(&with("timeout = '16m'"), 3, "it must be 1s to 30s");
+    assert_problem(&with("quotas = 'none'"), 3, "it must be \"edge\" or \"lambda\"");
+}
+
+#[test]
+fn memory_from_128_to_10240_mb_is_taken() {
+    let with = |lines: &str| format!("{FUNCTION}{lines}\n{SITE}{DEFAULT}");
+    for memory_mb in [128, 10_240] {
+        let config = Project::new().load(&with(&format!("memory_mb = {memory_mb}"))).unwrap();
+        assert_eq!(config.deployment.functions["echo"].memory_mb, memory_mb);
+    }
+    for memory_mb in [127, 10_241] {
+        assert_problem(&with(&format!("memory_mb = {memory_mb}")), 3, "it must be 128 to 10240");
+    }
+}
+
+#[test]
+fn strict_aws_refuses_what_lambda_at_the_edge_does_not_have() {
+    let with = |lines: &str| format!("[server]\nstrict_aws = true\n{FUNCTION}{lines}\n{SITE}{DEFAULT}");
+    for (line, part) in [
+        ("environment = { A = 'b' }", "strict_aws: variable A: a function at the edge has no environment variables"),
+        ("provisioned = 2", "strict_aws: provisioned = 2: a function at the edge has no provisioned concurrency"),
+        ("quotas = 'lambda'", "strict_aws: quotas = \"lambda\": the timeout of a function at the edge is at most 30s"),
+    ] {
+        assert_problem(&with(line), 5, part);
+        assert!(Project::new().load(&with(line).replace("strict_aws = true\n", "")).is_ok(), "{line}");
+        assert!(Project::new().load(&with(line).replace("true", "false")).is_ok(), "{line}");
+    }
+    assert!(Project::new().load(&with("timeout = '30s'\nmemory_mb = 10240")).is_ok());
+}
+
+#[test]
+fn strict_aws_bounds_the_functions_of_a_distribution() {
+    let project = Project::new();
+    let function = |nth: usize| format!("[functions.f{nth}]\ncode = 'functions/echo'\n");
+    // Four functions to a behavior: a distribution has fewer behaviors than functions.
+    let hooks = ["viewer-request", "origin-request", "origin-response", "viewer-response"];
+    let behavior = |nth: usize, count: usize| {
+        let used = hooks.iter().enumerate().filter(|(hook, _)| nth * 4 + hook < count);
+        let lines: String = used.map(|(hook, name)| format!("hooks.{name} = 'f{}'\n", nth * 4 + hook)).collect();
+        format!("[[distributions.site.behaviors]]\norigin = 'files'\npath = '/{nth}'\n{lines}")
+    };
+    let with = |count: usize| {
+        let functions: String = (0..count).map(function).collect();
+        let behaviors: String = (0..count.div_ceil(4)).map(|nth| behavior(nth, count)).collect();
+        format!("[server]\nstrict_aws = true\n{functions}{SITE}{DEFAULT}{behaviors}")
+    };
+    assert!(project.load(&with(100)).is_ok());
+    let problems = project.problems(&with(101));
+    assert_eq!(problems.len(), 1, "{problems:#?}");
+    assert!(problems[0].contains("uses 101 functions: a distribution has at most 100 functions"), "{problems:#?}");
 }

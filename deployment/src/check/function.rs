@@ -4,13 +4,19 @@ use environment::Runtime;
 use environment::limits;
 use functions::{FunctionConfig, PackageSource};
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use super::{Context, scaling};
 use crate::raw::{Named, RawFunction, Text};
+use crate::units;
 
 /// AWS: "CreateFunction", FunctionName without an ARN; and Handler.
 const NAME_MAX: usize = 64;
 const HANDLER_MAX: usize = 128;
+/// Whose bounds hold for a function: Lambda@Edge's, or Lambda's.
+pub(super) const QUOTAS_EDGE: &str = "edge";
+pub(super) const QUOTAS_LAMBDA: &str = "lambda";
 const HANDLER_DEFAULT: &str = "index.handler";
 const RUNTIME_DEFAULT: Runtime = Runtime::Nodejs22;
 /// The runtime's own names (AWS: "Defined runtime environment variables").
@@ -22,7 +28,7 @@ pub(super) fn function(ctx: &mut Context, name: &Text, raw: &RawFunction) -> Opt
     let before = ctx.findings.count();
     check_name(ctx, name);
     let package = package(ctx, name, raw);
-    let timeout_bounds = limits::TIMEOUT_MIN..=limits::TIMEOUT_MAX_EDGE;
+    let timeout_bounds = timeout_bounds(ctx, raw);
     let memory_bounds = limits::MEMORY_MB_MIN..=limits::MEMORY_MB_MAX;
     let config = FunctionConfig {
         name: name.get_ref().clone(),
@@ -46,6 +52,35 @@ pub(super) fn function(ctx: &mut Context, name: &Text, raw: &RawFunction) -> Opt
             ctx.findings.add(name.span(), format!("function {}: {error}", name.get_ref()));
             None
         }
+    }
+}
+
+/// What the function's timeout may be: the edge's bounds, or Lambda's own where the function says so.
+fn timeout_bounds(ctx: &mut Context, raw: &RawFunction) -> RangeInclusive<Duration> {
+    let edge = limits::TIMEOUT_MIN..=limits::TIMEOUT_MAX_EDGE;
+    let lambda = limits::TIMEOUT_MIN..=limits::TIMEOUT_MAX;
+    match raw.quotas.as_ref().map(|quotas| (quotas, quotas.get_ref().as_str())) {
+        Some((_, QUOTAS_LAMBDA)) => return lambda,
+        None | Some((_, QUOTAS_EDGE)) => {}
+        Some((quotas, other)) => {
+            let message = format!("quotas is {other:?}, it must be {QUOTAS_EDGE:?} or {QUOTAS_LAMBDA:?}");
+            ctx.findings.add(quotas.span(), message);
+        }
+    }
+    let Some(timeout) = &raw.timeout else { return edge };
+    match units::duration(timeout.get_ref()) {
+        Ok(duration) if !edge.contains(&duration) && lambda.contains(&duration) => {
+            let (duration, max) = (units::written(duration), units::written(limits::TIMEOUT_MAX_EDGE));
+            let message = format!(
+                "timeout is {duration}, a function at the edge has at most {max}; \
+                 quotas = {QUOTAS_LAMBDA:?} allows up to {}",
+                units::written(limits::TIMEOUT_MAX)
+            );
+            ctx.findings.add(timeout.span(), message);
+            // Said already, and better.
+            lambda
+        }
+        _ => edge,
     }
 }
 
