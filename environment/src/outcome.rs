@@ -15,6 +15,32 @@ pub struct ErrorPayload {
     pub trace: Vec<String>,
 }
 
+impl ErrorPayload {
+    /// The type of [`ErrorPayload::init_timed_out`].
+    pub const INIT_TIMED_OUT: &str = "Sandbox.Timedout";
+
+    /// The init phase took longer than `limits::INIT_TIMEOUT`, in Lambda's words.
+    #[must_use]
+    pub fn init_timed_out() -> ErrorPayload {
+        let seconds = crate::limits::INIT_TIMEOUT.as_secs_f64();
+        ErrorPayload {
+            error_type: ErrorPayload::INIT_TIMED_OUT.to_owned(),
+            error_message: format!("init phase timed out after {seconds:.2} seconds"),
+            trace: Vec::new(),
+        }
+    }
+
+    /// The init phase needed more than `memory_mb` mebibytes.
+    #[must_use]
+    pub fn init_out_of_memory(memory_mb: u32) -> ErrorPayload {
+        ErrorPayload {
+            error_type: "Runtime.OutOfMemory".to_owned(),
+            error_message: format!("memory limit of {memory_mb} MB exceeded in the init phase"),
+            trace: Vec::new(),
+        }
+    }
+}
+
 /// How one invocation ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -34,7 +60,7 @@ pub enum Outcome {
     ResultTooLarge { bytes: usize, limit: usize },
     /// No environment was free and none may be made.
     Throttled { reason: String },
-    /// The caller went away before the handler was done.
+    /// The caller went away before the handler was done, perhaps before it began.
     Canceled,
 }
 

@@ -2,6 +2,7 @@
 //! owns it. Only this file knows Pingora's trait; `docs/architecture.md` has the table.
 
 mod admit;
+mod departure;
 mod failure;
 mod fetch;
 mod invalidate;

@@ -41,13 +41,23 @@ pub(crate) struct HookCall<'a> {
 }
 
 impl HookCall<'_> {
-    /// Runs a request event.
+    /// Runs a request event; gives up when `gone` says that nobody waits for it any more. A function
+    /// that runs by then runs to its end, one that waits for an environment never starts.
     ///
     /// # Errors
     /// What the viewer is told when the function failed or its result broke a rule.
-    pub(crate) async fn on_request(mut self, request: &EventRequest) -> Result<RequestResult, EdgeError> {
+    pub(crate) async fn on_request(
+        mut self,
+        request: &EventRequest,
+        gone: impl Future<Output = ()>,
+    ) -> Result<RequestResult, EdgeError> {
         let started = Instant::now();
-        let parsed = match self.invoke(request, None).await {
+        let invoked = tokio::select! {
+            biased;
+            invoked = self.invoke(request, None) => invoked,
+            () = gone => Err(failed(&Outcome::Canceled)),
+        };
+        let parsed = match invoked {
             Ok(result) => event::parse_request_result(&result, self.event, request)
                 .map_err(|invalid| (INVALID_RESULT, EdgeError::from(invalid))),
             Err(failure) => Err(failure),

@@ -2,7 +2,7 @@
 //! once per miss. A response the hook makes is stored here and nowhere else (trap b).
 
 use super::viewer_request::{has_body, hold_body};
-use super::{admit, failure, viewer_response};
+use super::{admit, departure, failure, viewer_response};
 use crate::ctx::{Ctx, Site};
 use crate::error::EdgeError;
 use crate::event::{EventBody, EventRequest, EventType, Generated, RequestEdit, RequestResult};
@@ -66,9 +66,10 @@ async fn run(session: &mut Session, ctx: &mut Ctx, site: &Site, hook: &Hook) -> 
         let (data, truncated) = ctx.body.seen(event.body_bytes_max());
         request.body = Some(EventBody { data, truncated });
     }
+    let gone = departure::gone(session, ctx.asker);
     let (request_id, records) = (ctx.request_id.as_str(), &mut ctx.hooks);
     let call = HookCall { state: &site.state, distribution: &site.distribution, hook, event, request_id, records };
-    match call.on_request(&request).await {
+    match call.on_request(&request, gone).await {
         Ok(RequestResult::Forward(edit)) => {
             apply(ctx, &request, edit);
             return Ok(true);

@@ -1,6 +1,6 @@
 //! Phase 1: what may come in, where it belongs, and the viewer-request hook.
 
-use super::{Edge, failure};
+use super::{Edge, departure, failure};
 use crate::ctx::{Asker, Ctx, ErrorPageHandover, Handover, Site};
 use crate::error::EdgeError;
 use crate::event::{EventBody, EventRequest, EventType, Generated, RequestEdit, RequestResult};
@@ -193,9 +193,10 @@ async fn hook(session: &mut Session, ctx: &mut Ctx) -> Result<Door> {
         let (data, truncated) = ctx.body.seen(event.body_bytes_max());
         request.body = Some(EventBody { data, truncated });
     }
+    let gone = departure::gone(session, ctx.asker);
     let (request_id, records) = (ctx.request_id.as_str(), &mut ctx.hooks);
     let call = HookCall { state: &site.state, distribution: &site.distribution, hook, event, request_id, records };
-    Ok(match call.on_request(&request).await {
+    Ok(match call.on_request(&request, gone).await {
         Ok(RequestResult::Forward(edit)) => {
             apply(session, ctx, &request, edit)?;
             Door::Enter
