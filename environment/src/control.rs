@@ -58,6 +58,10 @@ pub enum ControlReply {
     },
 }
 
+/// The status with which a process ends when its engine has no memory left and can say nothing
+/// more. A handler's own `process.exit` is told in a frame, so the two cannot be confused.
+pub const EXIT_OUT_OF_MEMORY: i32 = 77;
+
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Exit {

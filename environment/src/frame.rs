@@ -24,6 +24,9 @@ pub enum Frame {
     Error(ErrorPayload),
     /// The result did not fit. The environment is idle again.
     ResultTooLarge { bytes: u64 },
+    /// The environment stopped the handler and is about to end: text for the log, one line that says
+    /// where the handler was, or why that is not known, and the stack's lines.
+    Stopped(Bytes),
     /// The environment is about to end on its own (`process.exit`, uncaught
     /// exception, out of heap) with this reason; the close follows.
     Exiting(Exiting),
@@ -59,6 +62,7 @@ const RESULT: u8 = 5;
 const ERROR: u8 = 6;
 const RESULT_TOO_LARGE: u8 = 7;
 const EXITING: u8 = 8;
+const STOPPED: u8 = 9;
 
 const HEADER: usize = 5;
 
@@ -113,6 +117,10 @@ impl Frame {
                 out.put_u64_le(*bytes);
                 RESULT_TOO_LARGE
             }
+            Frame::Stopped(text) => {
+                out.put_slice(text);
+                STOPPED
+            }
             Frame::Exiting(exiting) => {
                 let (tag, code) = match exiting {
                     Exiting::Code(code) => (0, *code),
@@ -140,6 +148,7 @@ impl Frame {
             INIT_FAILED => parse_json(&body).map(Frame::InitFailed).ok_or(malformed),
             LOG => Ok(Frame::Log(body)),
             RESULT => Ok(Frame::Result(body)),
+            STOPPED => Ok(Frame::Stopped(body)),
             ERROR => parse_json(&body).map(Frame::Error).ok_or(malformed),
             RESULT_TOO_LARGE if length == 8 => Ok(Frame::ResultTooLarge { bytes: body.get_u64_le() }),
             EXITING if length == 5 => match (body.get_u8(), body.get_i32_le()) {
@@ -214,6 +223,7 @@ mod tests {
             Frame::Result(Bytes::from_static(b"null")),
             Frame::Error(error),
             Frame::ResultTooLarge { bytes: 9 },
+            Frame::Stopped(Bytes::from_static(b"here\n    at handler")),
             Frame::Exiting(Exiting::Code(129)),
             Frame::Exiting(Exiting::OutOfMemory),
             Frame::Exiting(Exiting::Deadline),

@@ -28,7 +28,12 @@ pub const RESTORE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Ours: how long after its deadline an environment may take to end politely
 /// (JavaScript stack to the log) before it is killed.
-pub const KILL_GRACE: Duration = Duration::from_millis(25);
+pub const KILL_GRACE: Duration = Duration::from_millis(35);
+
+/// Ours: the same for an environment that is over its memory by no more than [`MEMORY_OVER_MB_MAX`]
+/// mebibytes. Longer, because a garbage collection cannot be interrupted; beyond that it is killed at once.
+pub const MEMORY_GRACE: Duration = Duration::from_millis(100);
+pub const MEMORY_OVER_MB_MAX: u32 = 64;
 
 /// A synchronous result, bytes.
 pub const RESULT_BYTES_MAX: usize = 6 * 1024 * 1024;

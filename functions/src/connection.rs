@@ -7,7 +7,8 @@ use crate::parent::Child;
 use crate::pool::Place;
 use crate::watch::{Memory, over_memory};
 use bytes::{Bytes, BytesMut};
-use environment::limits::INIT_TIMEOUT;
+use environment::control::EXIT_OUT_OF_MEMORY;
+use environment::limits::{INIT_TIMEOUT, KILL_GRACE};
 use environment::{ErrorPayload, Exit, Frame, FrameDecoder};
 use std::io;
 use std::path::PathBuf;
@@ -93,25 +94,28 @@ impl Environment {
     pub(crate) async fn ready(&mut self, memory_mb: u32, log: &mut BytesMut) -> Result<(), ErrorPayload> {
         let over = over_memory(self.child.pid, self.memory.shared_bytes(), memory_mb);
         tokio::select! {
-            ready = tokio::time::timeout(INIT_TIMEOUT, self.ready_frame(log)) => {
-                ready.unwrap_or_else(|_| Err(init_timeout()))
+            ready = tokio::time::timeout(INIT_TIMEOUT + KILL_GRACE, self.ready_frame(memory_mb, log)) => {
+                ready.unwrap_or_else(|_| Err(ErrorPayload::init_timed_out()))
             }
-            used_mb = over => Err(init_out_of_memory(memory_mb, used_mb)),
+            () = over => Err(ErrorPayload::init_out_of_memory(memory_mb)),
         }
     }
 
-    async fn ready_frame(&mut self, log: &mut BytesMut) -> Result<(), ErrorPayload> {
+    async fn ready_frame(&mut self, memory_mb: u32, log: &mut BytesMut) -> Result<(), ErrorPayload> {
         loop {
             match self.decoder.next_frame() {
                 Ok(Some(Frame::Ready { .. })) => return Ok(()),
                 Ok(Some(Frame::InitFailed(error))) => return Err(error),
                 Ok(Some(Frame::Log(line))) => crate::log::put_line(log, &line),
+                Ok(Some(Frame::Stopped(text))) => {
+                    text.split(|byte| *byte == b'\n').for_each(|line| crate::log::put_line(log, line));
+                }
                 Ok(Some(other)) => tracing::debug!(?other, "unexpected frame before ready"),
                 Ok(None) => {
                     self.make_room();
                     match self.stream.read_buf(self.decoder.buffer()).await {
                         Ok(length) if length > 0 => {}
-                        _ => return Err(init_exit(self.child.exit().await)),
+                        _ => return Err(init_exit(self.child.exit().await, memory_mb)),
                     }
                 }
                 Err(error) => return Err(exit_error(&error.to_string())),
@@ -137,26 +141,11 @@ impl Drop for Environment {
     }
 }
 
-/// The init phase took too long.
-pub(crate) fn init_timeout() -> ErrorPayload {
-    ErrorPayload {
-        error_type: INIT_TIMEOUT_TYPE.into(),
-        error_message: format!("init phase timed out after {:.2} seconds", INIT_TIMEOUT.as_secs_f64()),
-        trace: Vec::new(),
-    }
-}
-
-/// The init phase needed too much memory.
-pub(crate) fn init_out_of_memory(memory_mb: u32, used_mb: u32) -> ErrorPayload {
-    ErrorPayload {
-        error_type: "Runtime.OutOfMemory".into(),
-        error_message: format!("memory limit of {memory_mb} MB exceeded in the init phase, {used_mb} MB used"),
-        trace: Vec::new(),
-    }
-}
-
 /// The process ended in its init phase.
-pub(crate) fn init_exit(exit: Option<Exit>) -> ErrorPayload {
+pub(crate) fn init_exit(exit: Option<Exit>, memory_mb: u32) -> ErrorPayload {
+    if exit == Some(Exit::Code(EXIT_OUT_OF_MEMORY)) {
+        return ErrorPayload::init_out_of_memory(memory_mb);
+    }
     let how = exit.map_or_else(|| "connection closed".to_owned(), |exit| exit.to_string());
     exit_error(&format!("Runtime exited with error: {how}"))
 }
@@ -164,9 +153,6 @@ pub(crate) fn init_exit(exit: Option<Exit>) -> ErrorPayload {
 fn exit_error(message: &str) -> ErrorPayload {
     ErrorPayload { error_type: "Runtime.ExitError".into(), error_message: message.to_owned(), trace: Vec::new() }
 }
-
-/// The error type of an init phase that took too long, as Lambda names it.
-pub(crate) const INIT_TIMEOUT_TYPE: &str = "Sandbox.Timedout";
 
 const READ_BYTES: usize = 16 * 1024;
 const OUT_BYTES_KEPT: usize = 64 * 1024;

@@ -2,7 +2,6 @@
 //! nothing on the request path waits for a disk. Lambda's own text format
 //! (AWS: "Lambda runtime log format"): START, the handler's lines, END, REPORT.
 
-use crate::connection::INIT_TIMEOUT_TYPE;
 use crate::functions::LogSink;
 use bytes::{Bytes, BytesMut};
 use environment::ErrorPayload;
@@ -101,7 +100,7 @@ impl Failure {
     /// Of an init phase that ended with this error.
     pub(crate) fn of_init(error: &ErrorPayload) -> Failure {
         match error.error_type.as_str() {
-            INIT_TIMEOUT_TYPE => Failure::Timeout,
+            ErrorPayload::INIT_TIMED_OUT => Failure::Timeout,
             kind => Failure::Error(kind.to_owned()),
         }
     }

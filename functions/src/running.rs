@@ -8,9 +8,10 @@ use crate::invocation::Invocation;
 use crate::log::{self, Failure, Report, Start};
 use crate::watch::Watch;
 use bytes::{Bytes, BytesMut};
+use environment::control::EXIT_OUT_OF_MEMORY;
 use environment::frame::Exiting;
 use environment::limits::{LOG_BYTES_MAX, RESULT_BYTES_MAX};
-use environment::{ErrorPayload, Frame, FrameError, Outcome};
+use environment::{ErrorPayload, Exit, Frame, FrameError, Outcome};
 use std::io;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -36,6 +37,8 @@ struct Active {
     untaken: bool,
     /// It wrote a log line.
     spoke: bool,
+    /// Where the handler was when the environment stopped it.
+    stopped: Option<Bytes>,
 }
 
 /// How it ended, and whether the environment can be used again.
@@ -84,8 +87,9 @@ impl Running {
         }
         let started = Instant::now();
         let watch = Watch::new(started, timeout);
-        let (untaken, spoke) = (false, false);
-        let active = Active { core, environment, id, start, started, watch, log, logged_bytes: 0, untaken, spoke };
+        let (untaken, spoke, stopped) = (false, false, None);
+        let active =
+            Active { core, environment, id, start, started, watch, log, logged_bytes: 0, untaken, spoke, stopped };
         Ok(Running { active: Some(active), detached: false })
     }
 
@@ -176,6 +180,10 @@ impl Active {
                 self.on_log(&line);
                 return None;
             }
+            Frame::Stopped(text) => {
+                self.stopped = Some(text);
+                return None;
+            }
             Frame::Result(result) if result.len() > RESULT_BYTES_MAX => Ended::too_large(result.len()),
             Frame::Result(result) => Ended { outcome: Outcome::Result(result), reusable: true, lost: None },
             // After an uncaught error the environment also says that it ends.
@@ -217,12 +225,17 @@ impl Active {
             self.environment.child.kill();
             return Some(self.timed_out());
         }
-        if self.environment.memory.sample(now) > self.core.config.memory_mb {
+        if self.environment.memory.is_over(now, self.core.config.memory_mb) {
             self.environment.child.kill();
             return Some(self.out_of_memory());
         }
         self.watch.looked(now);
-        let Environment { pace, child, .. } = &mut self.environment;
+        let Environment { pace, child, memory, .. } = &mut self.environment;
+        // Over its memory it runs, so that it can end politely.
+        if memory.was_over() {
+            pace.release(child);
+            return None;
+        }
         if let Some(until) = pace.look(child, self.started, self.started + self.core.config.timeout) {
             self.watch.wait_until(until);
         }
@@ -234,6 +247,9 @@ impl Active {
             return self.timed_out();
         }
         let exit = self.environment.child.exit().await;
+        if exit == Some(Exit::Code(EXIT_OUT_OF_MEMORY)) || self.environment.memory.was_over() {
+            return self.out_of_memory();
+        }
         let reason = exit.map_or_else(|| "connection closed".to_owned(), |exit| exit.to_string());
         let lost = match (self.untaken, self.spoke) {
             (true, _) => Some(Lost::Before),
@@ -264,6 +280,9 @@ impl Active {
             _ => self.environment.memory.max_mb(now),
         };
         let failure = put_failure(&mut self.log, self.id, &ended.outcome);
+        if matches!(ended.outcome, Outcome::TimedOut { .. } | Outcome::ExceededMemory { .. }) {
+            put_stopped(&mut self.log, self.id, self.stopped.as_deref());
+        }
         let memory_mb = self.core.config.memory_mb;
         let report = Report { id: self.id, duration, memory_mb, memory_used_mb, start: self.start, failure };
         log::put_end(&mut self.log, &report);
@@ -314,6 +333,20 @@ pub(crate) fn put_failure(out: &mut BytesMut, id: Uuid, outcome: &Outcome) -> Op
         }
     }
 }
+
+/// Appends where the handler was when it was stopped at a limit, a line for each frame of its stack.
+fn put_stopped(out: &mut BytesMut, id: Uuid, stopped: Option<&[u8]>) {
+    let text = stopped.unwrap_or(b"JavaScript stack is not known: the environment ended without a word");
+    let text = &text[..text.len().min(STOPPED_BYTES_MAX)];
+    for (index, line) in text.split(|byte| *byte == b'\n').enumerate() {
+        if index == 0 {
+            out.extend_from_slice(format!("RequestId: {id} ").as_bytes());
+        }
+        log::put_line(out, line);
+    }
+}
+
+const STOPPED_BYTES_MAX: usize = 16 * 1024;
 
 /// Log text of a running invocation is handed over when there is this much, and at every look.
 const LOG_BYTES_HELD: usize = 32 * 1024;

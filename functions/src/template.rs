@@ -1,14 +1,14 @@
 //! A template: the process that has one function's code loaded and forks its
 //! environments. Built by `function` and rebuilt when it ends.
 
-use crate::connection::{init_exit, init_out_of_memory, init_timeout};
+use crate::connection::init_exit;
 use crate::control::ControlSocket;
 use crate::log::put_line;
 use crate::parent::{Child, ForkError, Notices, Parent};
 use crate::watch::over_memory;
 use crate::zygote::Running;
 use bytes::BytesMut;
-use environment::limits::INIT_TIMEOUT;
+use environment::limits::{INIT_TIMEOUT, KILL_GRACE};
 use environment::{ControlReply, ControlRequest, ErrorPayload, Exit, Manifest};
 use libc::SIGKILL;
 use std::os::fd::AsFd;
@@ -84,11 +84,12 @@ pub(crate) async fn build(
     drop(theirs);
     let (parent, mut notices) = Parent::new(ours);
     let over = over_memory(child.pid, zygote.anonymous_bytes, manifest.memory_mb);
+    let verdict = initialized(&mut notices, child, manifest.memory_mb, log);
     let (child, init_ms, unshared) = tokio::select! {
-        verdict = tokio::time::timeout(INIT_TIMEOUT, initialized(&mut notices, child, log)) => {
-            verdict.unwrap_or_else(|_| Err(BuildError::Init(init_timeout())))?
+        verdict = tokio::time::timeout(INIT_TIMEOUT + KILL_GRACE, verdict) => {
+            verdict.unwrap_or_else(|_| Err(BuildError::Init(ErrorPayload::init_timed_out())))?
         }
-        used_mb = over => return Err(BuildError::Init(init_out_of_memory(manifest.memory_mb, used_mb))),
+        () = over => return Err(BuildError::Init(ErrorPayload::init_out_of_memory(manifest.memory_mb))),
     };
     tracing::info!(function = manifest.function_name, init_ms, unshared, "template ready");
     let kind = if unshared.is_some() { Kind::Unshared } else { Kind::Shared { parent, child } };
@@ -100,6 +101,7 @@ pub(crate) async fn build(
 async fn initialized(
     notices: &mut Notices,
     mut child: Child,
+    memory_mb: u32,
     log: &mut BytesMut,
 ) -> Result<(Child, f64, Option<String>), BuildError> {
     while let Some(notice) = notices.recv().await {
@@ -113,7 +115,7 @@ async fn initialized(
     match child.exit().await {
         // Without a report its parent was killed, too.
         Some(Exit::Signal(SIGKILL)) | None => Err(BuildError::Lost),
-        exit => Err(BuildError::Init(init_exit(exit))),
+        exit => Err(BuildError::Init(init_exit(exit, memory_mb))),
     }
 }
 

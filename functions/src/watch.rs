@@ -8,7 +8,7 @@
 //! milliseconds, and only once an invocation has run for that long.
 
 use crate::sys::page_bytes;
-use environment::limits::KILL_GRACE;
+use environment::limits::{KILL_GRACE, MEMORY_GRACE, MEMORY_OVER_MB_MAX};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::sync::LazyLock;
@@ -58,6 +58,7 @@ pub(crate) struct Memory {
     shared_bytes: u64,
     max_mb: u32,
     sampled: Option<Instant>,
+    over_since: Option<Instant>,
 }
 
 impl Memory {
@@ -68,7 +69,7 @@ impl Memory {
             tracing::warn!(%error, pid, "memory of an environment cannot be watched");
         }
         let statm = statm.ok();
-        Memory { statm, shared_bytes, max_mb: 0, sampled: None }
+        Memory { statm, shared_bytes, max_mb: 0, sampled: None, over_since: None }
     }
 
     /// What is not counted.
@@ -86,6 +87,24 @@ impl Memory {
         mebibytes
     }
 
+    /// Whether to kill it: it is far over `limit_mb`, or over for as long as it may take to end itself
+    /// (its own watch sees the same memory).
+    pub(crate) fn is_over(&mut self, now: Instant, limit_mb: u32) -> bool {
+        let used_mb = self.sample(now);
+        if used_mb <= limit_mb {
+            self.over_since = None;
+            return false;
+        }
+        let since = *self.over_since.get_or_insert(now);
+        let is_far_over = used_mb > limit_mb.saturating_add(MEMORY_OVER_MB_MAX);
+        is_far_over || now.saturating_duration_since(since) >= MEMORY_GRACE
+    }
+
+    /// Whether the last look found it over its limit.
+    pub(crate) fn was_over(&self) -> bool {
+        self.over_since.is_some()
+    }
+
     /// The most seen since the environment was made; at least 1. Looks again when the last look is old.
     pub(crate) fn max_mb(&mut self, now: Instant) -> u32 {
         if self.sampled.is_none_or(|sampled| now.saturating_duration_since(sampled) > SAMPLE_AGE_MAX) {
@@ -95,15 +114,11 @@ impl Memory {
     }
 }
 
-/// For the init phase: returns the mebibytes seen once process `pid` is over `memory_mb`, else never.
-pub(crate) async fn over_memory(pid: i32, shared_bytes: u64, memory_mb: u32) -> u32 {
+/// For the init phase: returns once process `pid` is to be killed for being over `memory_mb`, else never.
+pub(crate) async fn over_memory(pid: i32, shared_bytes: u64, memory_mb: u32) {
     let mut memory = Memory::of(pid, shared_bytes);
-    loop {
+    while !memory.is_over(Instant::now(), memory_mb) {
         tokio::time::sleep(LOOK_EVERY).await;
-        let used_mb = memory.sample(Instant::now());
-        if used_mb > memory_mb {
-            return used_mb;
-        }
     }
 }
 
@@ -154,6 +169,19 @@ mod tests {
         drop(touched);
         assert!(after >= before + 60, "{before} MB before, {after} MB after");
         assert!(memory.max_mb(Instant::now()) >= after);
+    }
+
+    #[test]
+    fn memory_over_the_limit_has_a_grace_unless_it_is_far_over() {
+        let mut memory = Memory::of(i32::try_from(std::process::id()).unwrap(), 0);
+        let now = Instant::now();
+        let used = memory.sample(now);
+        assert!(!memory.is_over(now, used + 32));
+        assert!(!memory.is_over(now, used - 1) && memory.was_over());
+        assert!(memory.is_over(now + MEMORY_GRACE, used - 1));
+        let touched = std::hint::black_box(vec![1_u8; 128 * 1024 * 1024]);
+        assert!(memory.is_over(now, used));
+        drop(touched);
     }
 
     #[test]

@@ -1,8 +1,22 @@
 // Runs the handler once, with the semantics of Lambda's two Node.js runtime
-// clients: callbacks (up to Node.js 22) and promises (all).
+// clients: callbacks (up to Node.js 22) and promises (all). A handler may have
+// replaced every global in an earlier invocation: only primordials are used, and
+// nothing of the runtime's own is handed to a function that it could replace.
+import { core, primordials } from "ext:core/mod.js";
 import { op_selvedge_settle } from "ext:core/ops";
 import { errorPayload } from "ext:runtime/errors_payload.js";
 import { flushRaw, setRequestId, writeError } from "ext:runtime/log.js";
+
+const {
+  DateNow,
+  Error,
+  JSONParse,
+  JSONStringify,
+  ObjectDefineProperty,
+  ObjectKeys,
+  PromisePrototypeThen,
+  PromiseResolve,
+} = primordials;
 
 export const RESULT = 0, ERROR = 1, REJECTION = 2, EXCEPTION = 3, LOADED = 4;
 
@@ -14,9 +28,10 @@ let current;
 /** Sets the handler and the part of its context that never changes. */
 export function setHandler(loaded, context, callbackStyle) {
   handler = loaded;
-  const present = Object.entries(context).map(([key, value]) => [key, value ?? undefined]);
-  if (!callbackStyle) present.push(["xRayTraceId", undefined]);
-  fixed = Object.fromEntries(present);
+  fixed = { __proto__: null };
+  const keys = ObjectKeys(context);
+  for (let index = 0; index < keys.length; index++) fixed[keys[index]] = context[keys[index]] ?? undefined;
+  if (!callbackStyle) fixed.xRayTraceId = undefined;
   callbacks = callbackStyle;
 }
 
@@ -25,10 +40,10 @@ function succeed(invocation, result) {
   if (invocation.settled) return;
   let text;
   try {
-    text = JSON.stringify(result === undefined ? null : result) ?? "null";
+    text = JSONStringify(result === undefined ? null : result) ?? "null";
   } catch {
     const error = new Error("Unable to stringify response body");
-    if (!callbacks) error.name = "Runtime.JSONStringifyError";
+    if (!callbacks) ObjectDefineProperty(error, "name", { __proto__: null, value: "Runtime.JSONStringifyError" });
     return fail(invocation, error);
   }
   invocation.settled = true;
@@ -50,10 +65,10 @@ const isThenable = (value) => value !== null && value !== undefined && typeof va
 /** Starts the handler; it ends through `op_selvedge_settle`. */
 export function invoke(id, deadline, text) {
   setRequestId(id);
-  const invocation = { settled: false, called: false, waits: true, result: undefined };
+  const invocation = { __proto__: null, settled: false, called: false, waits: true, result: undefined };
   current = invocation;
   try {
-    const event = JSON.parse(text);
+    const event = JSONParse(text);
     if (callbacks) runWithCallback(invocation, event, id, deadline);
     else runWithPromise(invocation, event, id, deadline);
   } catch (error) {
@@ -72,17 +87,22 @@ export function rehearse() {
   callbacks = true;
 }
 
+/** Waits for what a handler returned: a native promise is not asked for its `then`. */
+function settled(returned, fulfilled, rejected) {
+  PromisePrototypeThen(core.isPromise(returned) ? returned : PromiseResolve(returned), fulfilled, rejected);
+}
+
 function runWithPromise(invocation, event, id, deadline) {
   const returned = handler(event, contextOf(id, deadline));
-  if (!isThenable(returned)) return succeed(invocation, returned);
-  Promise.resolve(returned).then((result) => succeed(invocation, result), (error) => fail(invocation, error));
+  if (!core.isPromise(returned) && !isThenable(returned)) return succeed(invocation, returned);
+  settled(returned, (result) => succeed(invocation, result), (error) => fail(invocation, error));
 }
 
 function runWithCallback(invocation, event, id, deadline) {
-  const once = (action) => (...args) => {
+  const once = (action) => (first, second) => {
     if (invocation.called) return;
     invocation.called = true;
-    action(...args);
+    action(first, second);
   };
   const present = (error) => error !== undefined && error !== null;
   const done = once((error, result) => present(error) ? fail(invocation, error) : succeed(invocation, result));
@@ -91,26 +111,32 @@ function runWithCallback(invocation, event, id, deadline) {
     if (!invocation.waits) return succeed(invocation, result);
     invocation.result = result;
   });
-  const context = contextOf(id, deadline);
-  Object.defineProperty(context, "callbackWaitsForEmptyEventLoop", {
+  // Defined, never assigned: an inherited setter of the handler's would get what is assigned.
+  const context = {
+    ...contextOf(id, deadline),
+    succeed: (result) => done(null, result),
+    fail: (error) => done(present(error) ? error : "handled"),
+    done,
+  };
+  ObjectDefineProperty(context, "callbackWaitsForEmptyEventLoop", {
+    __proto__: null,
     get: () => invocation.waits,
     set: (value) => { invocation.waits = value; },
     enumerable: true,
     configurable: true,
   });
-  context.succeed = (result) => done(null, result);
-  context.fail = (error) => done(present(error) ? error : "handled");
-  context.done = done;
   const returned = handler(event, context, callback);
-  if (!isThenable(returned)) return;
-  returned.then((result) => done(null, result), (error) => done(present(error) ? error : "handled"));
+  const resolved = (result) => done(null, result);
+  const rejected = (error) => done(present(error) ? error : "handled");
+  if (core.isPromise(returned)) settled(returned, resolved, rejected);
+  else if (isThenable(returned)) returned.then(resolved, rejected);
 }
 
 function contextOf(id, deadline) {
   return {
     ...fixed,
     awsRequestId: id,
-    getRemainingTimeInMillis: () => deadline - Date.now(),
+    getRemainingTimeInMillis: () => deadline - DateNow(),
   };
 }
 

@@ -1,6 +1,7 @@
 // The init phase: variables, the handler's module, its export, and the hooks
-// around the moment in which a process is copied.
-import { core, internals } from "ext:core/mod.js";
+// around the moment in which a process is copied. From the moment the module
+// runs, every global may be another one.
+import { core, internals, primordials } from "ext:core/mod.js";
 import { op_selvedge_settle } from "ext:core/ops";
 import { errorPayload, runtimeError } from "ext:runtime/errors_payload.js";
 import { ERROR, LOADED, setHandler } from "ext:runtime/invocation.js";
@@ -8,17 +9,29 @@ import { flushRaw, writeError } from "ext:runtime/log.js";
 import { setPackageDir, setTmpDir } from "ext:runtime/tmp.js";
 import { namespace, setVariables } from "ext:runtime/namespace.js";
 
+const {
+  JSONParse,
+  ObjectDefineProperty,
+  ObjectPrototypeIsPrototypeOf,
+  PromisePrototypeThen,
+  ReflectApply,
+  String,
+  StringPrototypeEndsWith,
+  SyntaxErrorPrototype,
+} = primordials;
+
 let callbackStyle = true;
 
 /** Loads the function a plan describes; ends through `op_selvedge_settle`. */
 export function load(planText, createRequire) {
-  const plan = JSON.parse(planText);
+  const plan = JSONParse(planText);
   callbackStyle = plan.callbacks;
   setVariables(plan.variables);
   setTmpDir(plan.variables.TMPDIR);
   setPackageDir(plan.codeDir);
   setVersion(plan.nodeVersion);
-  finish(plan, createRequire).then(
+  PromisePrototypeThen(
+    finish(plan, createRequire),
     () => {
       flushRaw();
       op_selvedge_settle(LOADED, "");
@@ -44,19 +57,33 @@ async function finish(plan, createRequire) {
   }
   setHandler(handler, plan.context, plan.callbacks);
   // Nothing is copied from a process that is an environment already.
-  if (plan.copied) await runHooks("beforeSnapshot", (hooks) => hooks.reverse());
+  if (plan.copied) {
+    const hooks = hooksOf("beforeSnapshot");
+    for (let index = hooks.length - 1; index >= 0; index--) await ReflectApply(hooks[index], emitter, []);
+  }
 }
 
-/** Runs what user code registered with `process.on(name)`, one after the other. */
-async function runHooks(name, inOrder = (hooks) => hooks) {
-  const { process } = globalThis;
-  for (const hook of inOrder(process.rawListeners(name))) await hook.call(process);
+let emitter;
+let rawListeners;
+
+/** Keeps the process object, on which user code registers hooks, from before there is user code. */
+export function keepProcess() {
+  emitter = globalThis.process;
+  ({ rawListeners } = emitter);
+}
+
+const hooksOf = (name) => ReflectApply(rawListeners, emitter, [name]);
+
+async function run(hooks) {
+  for (let index = 0; index < hooks.length; index++) await ReflectApply(hooks[index], emitter, []);
 }
 
 /** In a copy, before its first invocation; ends through `op_selvedge_settle`. */
 export function afterRestore() {
-  if (globalThis.process.listenerCount("afterRestore") === 0) return op_selvedge_settle(LOADED, "");
-  runHooks("afterRestore").then(
+  const hooks = hooksOf("afterRestore");
+  if (hooks.length === 0) return op_selvedge_settle(LOADED, "");
+  PromisePrototypeThen(
+    run(hooks),
     () => {
       flushRaw();
       op_selvedge_settle(LOADED, "");
@@ -74,17 +101,24 @@ async function moduleOf(plan, createRequire) {
     const require = createRequire(`${plan.moduleRoot}/`);
     const file = plan.module ?? require.resolve(plan.moduleName, { paths: [plan.codeDir, plan.moduleRoot] });
     namespace.mainModule = core.toFileUrl?.(file) ?? `file://${file}`;
-    if (plan.esm || file.endsWith(".mjs")) return await internals.importFile(file);
+    if (plan.esm || StringPrototypeEndsWith(file, ".mjs")) return await internals.importFile(file);
     return require(file);
   } catch (error) {
-    if (error instanceof SyntaxError) throw runtimeError("UserCodeSyntaxError", String(error), error);
+    if (isSyntaxError(error)) throw runtimeError("UserCodeSyntaxError", String(error), error);
     if (error?.code === "MODULE_NOT_FOUND") throw runtimeError("ImportModuleError", String(error), error);
     throw error;
   }
 }
 
+const isSyntaxError = (error) =>
+  typeof error === "object" && error !== null && ObjectPrototypeIsPrototypeOf(SyntaxErrorPrototype, error);
+
 function exportOf(exports, plan) {
-  const find = (start) => plan.properties.reduce((value, name) => value?.[name], start);
+  const find = (start) => {
+    let value = start;
+    for (let index = 0; index < plan.properties.length; index++) value = value?.[plan.properties[index]];
+    return value;
+  };
   let handler = find(exports);
   if (handler === undefined && !plan.callbacks) handler = find(exports?.default);
   if (handler === undefined && plan.esm) handler = find(exports?.default);
@@ -98,6 +132,6 @@ function exportOf(exports, plan) {
 function setVersion(version) {
   const fixed = { writable: false, enumerable: true, configurable: true };
   const { process } = globalThis;
-  Object.defineProperty(process, "version", { value: `v${version}`, ...fixed });
-  Object.defineProperty(process, "versions", { value: { ...process.versions, node: version }, ...fixed });
+  ObjectDefineProperty(process, "version", { value: `v${version}`, ...fixed });
+  ObjectDefineProperty(process, "versions", { value: { ...process.versions, node: version }, ...fixed });
 }

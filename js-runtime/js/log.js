@@ -1,6 +1,22 @@
-// What `console` and the standard streams write: Lambda's text lines.
-import { core } from "ext:core/mod.js";
+// What `console` and the standard streams write: Lambda's text lines. Lines are
+// written while handlers run, which may have replaced every global.
+import { core, primordials } from "ext:core/mod.js";
 import { op_selvedge_log } from "ext:core/ops";
+import { isNativeError, replaceAll, split } from "ext:runtime/errors_payload.js";
+
+const {
+  Date,
+  DatePrototypeToISOString,
+  JSONStringify,
+  ObjectAssign,
+  ObjectDefineProperty,
+  ObjectEntries,
+  ObjectSetPrototypeOf,
+  ReflectApply,
+  String,
+  StringPrototypeIndexOf,
+  StringPrototypeSlice,
+} = primordials;
 
 let requestId = "undefined";
 let format;
@@ -12,38 +28,53 @@ export function setRequestId(id) {
 
 /** One line in Lambda's text format; newlines inside become carriage returns. */
 export function writeLine(level, text) {
-  const line = `${new Date().toISOString()}\t${requestId}\t${level}\t${text}`;
-  op_selvedge_log(line.replaceAll("\n", "\r"));
+  const line = `${DatePrototypeToISOString(new Date())}\t${requestId}\t${level}\t${text}`;
+  op_selvedge_log(replaceAll(line, "\n", "\r"));
 }
 
 /** An error, with its own properties and its stack, as Lambda logs it. */
 export function writeError(title, error) {
   let shown;
   try {
-    shown = JSON.stringify(describe(error), (_key, value) => typeof value === "bigint" ? `${value}` : value);
+    shown = JSONStringify(describe(error), (_key, value) => typeof value === "bigint" ? `${value}` : value);
   } catch {
-    shown = JSON.stringify({ errorType: typeof error, errorMessage: String(error), stack: [] });
+    shown = JSONStringify(plain(error));
   }
   writeLine("ERROR", `${title} \t${shown}`);
 }
 
 function describe(error) {
-  if (!(error instanceof Error)) return { errorType: typeof error, errorMessage: String(error), stack: [] };
+  if (!isNativeError(error)) return plain(error);
   const { name, message, code, stack, ...own } = error;
-  const shown = { errorType: error.name, errorMessage: error.message };
+  const shown = { __proto__: null, errorType: error.name, errorMessage: error.message };
   if (error.code !== undefined) shown.code = error.code;
-  Object.assign(shown, own);
-  shown.stack = String(error.stack).split("\n");
+  ObjectAssign(shown, own);
+  shown.stack = split(String(error.stack), "\n");
   return shown;
+}
+
+function plain(error) {
+  let errorMessage;
+  try {
+    errorMessage = String(error);
+  } catch {
+    errorMessage = "what was thrown cannot be shown";
+  }
+  return { __proto__: null, errorType: typeof error, errorMessage, stack: ObjectSetPrototypeOf([], null) };
 }
 
 let partial = "";
 
 /** Text written to a standard stream: whole lines go out, the rest waits. */
 export function writeRaw(text) {
-  const lines = (partial + text).split("\n");
-  partial = lines.pop();
-  for (const line of lines) op_selvedge_log(line);
+  let rest = partial + text;
+  for (;;) {
+    const end = StringPrototypeIndexOf(rest, "\n");
+    if (end === -1) break;
+    op_selvedge_log(StringPrototypeSlice(rest, 0, end));
+    rest = StringPrototypeSlice(rest, end + 1);
+  }
+  partial = rest;
 }
 
 /** Sends what waits for its newline. */
@@ -52,27 +83,28 @@ export function flushRaw() {
   partial = "";
 }
 
-/** Puts Lambda's console in place. */
+/** Puts Lambda's console in place. Runs before any handler is loaded. */
 export function installConsole() {
   ({ format } = core.loadExtScript("ext:deno_node/internal/util/inspect.mjs"));
   const { Console } = core.loadExtScript("ext:deno_web/01_console.js");
   const console = new Console((text) => writeRaw(text));
   const levels = { log: "INFO", info: "INFO", warn: "WARN", error: "ERROR", debug: "DEBUG", trace: "TRACE", fatal: "FATAL" };
-  for (const [method, level] of Object.entries(levels)) {
-    console[method] = { [method]: (...args) => writeLine(level, format(...args)) }[method];
+  for (const [method, level] of ObjectEntries(levels)) {
+    console[method] = { [method]: (...args) => writeLine(level, ReflectApply(format, undefined, args)) }[method];
   }
-  Object.defineProperty(globalThis, "console", { value: console, writable: true, enumerable: false, configurable: true });
+  ObjectDefineProperty(globalThis, "console", { value: console, writable: true, enumerable: false, configurable: true });
 }
 
 /** Sends `process.stdout` and `process.stderr` to the log. */
 export function installStreams(process, Writable) {
   for (const [name, fd] of [["stdout", 1], ["stderr", 2]]) {
     let stream;
-    Object.defineProperty(process, name, {
+    ObjectDefineProperty(process, name, {
+      __proto__: null,
       configurable: true,
       enumerable: true,
       get() {
-        stream ??= Object.assign(
+        stream ??= ObjectAssign(
           new Writable({ decodeStrings: false, write(chunk, _encoding, done) { writeRaw(String(chunk)); done(); } }),
           { fd, isTTY: false, _type: "pipe" },
         );

@@ -6,7 +6,7 @@ import { op_selvedge_arch, op_selvedge_exit } from "ext:core/ops";
 import { windowOrWorkerGlobalScope } from "ext:runtime/98_global_scope_shared.js";
 import { namespace, setVariable } from "ext:runtime/namespace.js";
 import { drained, EXCEPTION, fatal, invoke, REJECTION, rehearse } from "ext:runtime/invocation.js";
-import { afterRestore, load } from "ext:runtime/loading.js";
+import { afterRestore, keepProcess, load } from "ext:runtime/loading.js";
 import { installConsole, installStreams } from "ext:runtime/log.js";
 import { flushPools, install as installRandom, keepGenerator, reseed } from "ext:runtime/randomness.js";
 import { installRefusals } from "ext:runtime/refusals.js";
@@ -84,7 +84,13 @@ event.setEventTargetData(globalThis);
 event.saveGlobalThisReference(globalThis);
 
 core.setUnhandledPromiseRejectionHandler((_promise, reason) => {
-  const error = runtimeError("UnhandledPromiseRejection", String(reason), reason);
+  let message;
+  try {
+    message = primordials.String(reason);
+  } catch {
+    message = "what was thrown cannot be shown";
+  }
+  const error = runtimeError("UnhandledPromiseRejection", message, reason);
   error.reason = reason;
   fatal(REJECTION, "Unhandled Promise Rejection", error);
   return true;
@@ -133,6 +139,7 @@ globalThis.__selvedge = {
     globalThis.process.reallyExit = (code) => op_selvedge_exit(code || 0);
     installRandom();
     keepGenerator();
+    keepProcess();
     hide();
     // Compiled once, here, instead of in every copy.
     flushPools();

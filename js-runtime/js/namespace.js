@@ -1,12 +1,14 @@
 // The namespace that the built-ins' sources call `Deno`. They reach it through
 // the internals object; no handler can name it.
-import { core, internals } from "ext:core/mod.js";
+import { core, internals, primordials } from "ext:core/mod.js";
 import { op_selvedge_exit } from "ext:core/ops";
 
 const { errors } = core.loadExtScript("ext:runtime/01_errors.js");
 const os = core.loadExtScript("ext:deno_os/30_os.js");
 const fs = core.loadExtScript("ext:deno_fs/30_fs.js");
 const { inspect } = core.loadExtScript("ext:deno_web/01_console.js");
+
+const { ObjectAssign, String } = primordials;
 
 let variables = { __proto__: null };
 
@@ -59,7 +61,7 @@ Object.defineProperty(globalThis, "Deno", {
 
 /** Replaces what `process.env` shows. */
 export function setVariables(map) {
-  variables = Object.assign({ __proto__: null }, map);
+  variables = ObjectAssign({ __proto__: null }, map);
 }
 
 /** Adds one variable. */

@@ -1,6 +1,9 @@
 // `Math.random` of our own: V8's cannot be reseeded, and copies of a process
 // must not repeat each other. sfc32, seeded from the kernel.
+import { primordials } from "ext:core/mod.js";
 import { op_selvedge_seed } from "ext:core/ops";
+
+const { ObjectDefineProperty, Uint32Array } = primordials;
 
 let a = 0, b = 0, c = 0, counter = 1;
 
@@ -18,7 +21,9 @@ function next() {
 export function reseed() {
   const seed = new Uint32Array(3);
   op_selvedge_seed(seed);
-  [a, b, c] = seed;
+  a = seed[0];
+  b = seed[1];
+  c = seed[2];
   counter = 1;
   for (let round = 0; round < 15; round++) next();
 }
@@ -26,7 +31,7 @@ export function reseed() {
 /** Puts the generator in place of V8's. */
 export function install() {
   reseed();
-  Object.defineProperty(Math, "random", {
+  ObjectDefineProperty(Math, "random", {
     value: { random: () => ((next() >>> 5) * 67108864 + (next() >>> 6)) / 9007199254740992 }.random,
     writable: true,
     enumerable: false,

@@ -1,7 +1,9 @@
 // `/tmp` of a handler is the environment's own directory: the functions of
 // `node:fs` that take a path get the real one. Evaluated before `node:fs`, whose
 // named exports are then the wrapped functions.
-import { core } from "ext:core/mod.js";
+import { core, primordials } from "ext:core/mod.js";
+
+const { ReflectApply, StringPrototypeSlice, StringPrototypeStartsWith } = primordials;
 
 const ONE_PATH = ["access", "appendFile", "chmod", "chown", "exists", "lchown", "lstat", "lutimes", "mkdir", "mkdtemp",
   "open", "opendir", "readFile", "readdir", "readlink", "realpath", "rm", "rmdir", "stat", "statfs", "truncate", "unlink",
@@ -21,19 +23,19 @@ export function setPackageDir(path) {
   packageDirectory = path;
 }
 
-const isBelow = (path, parent) => path === parent || path.startsWith(`${parent}/`);
+const isBelow = (path, parent) => path === parent || StringPrototypeStartsWith(path, `${parent}/`);
 
 function real(path) {
   if (typeof path !== "string" || !isBelow(path, "/tmp")) return path;
   if (isBelow(path, directory) || isBelow(path, packageDirectory)) return path;
-  return directory + path.slice(4);
+  return directory + StringPrototypeSlice(path, 4);
 }
 
 function mapped(target, paths) {
   return new Proxy(target, {
     apply(call, self, args) {
       for (let index = 0; index < paths; index++) args[index] = real(args[index]);
-      return Reflect.apply(call, self, args);
+      return ReflectApply(call, self, args);
     },
   });
 }

@@ -10,6 +10,7 @@ mod ops;
 mod permissions;
 mod plan;
 mod source_maps;
+mod stop;
 pub(crate) mod transpile;
 mod turn;
 
@@ -28,6 +29,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use turn::{Functions, Turn};
 use uuid::Uuid;
+
+pub use stop::Stopper;
 
 /// Takes one log line without its newline.
 pub type LogSink = Rc<dyn Fn(&[u8])>;
@@ -59,6 +62,7 @@ pub struct Engine {
     functions: Functions,
     shared: Rc<Shared>,
     memory: Arc<Memory>,
+    stopper: Stopper,
     access: Rc<RefCell<Access>>,
     result_bytes_max: usize,
     has_io: bool,
@@ -95,6 +99,8 @@ impl Engine {
             create_params: Some(memory::create_params(&memory)),
             ..Default::default()
         })?;
+        let stopper = stop::prepare(&mut runtime, &memory);
+        memory.stop_with(&mut runtime, stopper.clone());
         let shared = Rc::new(Shared::new(log));
         shared.isolate.replace(Some(runtime.v8_isolate().thread_safe_handle()));
         {
@@ -113,6 +119,7 @@ impl Engine {
             functions,
             shared,
             memory,
+            stopper,
             access,
             result_bytes_max: usize::MAX,
             has_io: false,
@@ -144,6 +151,8 @@ impl Engine {
             match turn {
                 Turn::Settled(Settled::Loaded, _) => Ok(Loaded { unshared: engine.open_handles() }),
                 Turn::Settled(_, payload) => Err(parse_payload(&payload)),
+                Turn::Deadline => Err(ErrorPayload::init_timed_out()),
+                Turn::OutOfMemory => Err(ErrorPayload::init_out_of_memory(manifest.memory_mb)),
                 other => Err(runtime_error("Runtime.ExitError", other.reason())),
             }
         })
@@ -181,7 +190,7 @@ impl Engine {
     }
 
     /// Runs the handler once. Ends by itself at the deadline when the handler
-    /// waits; a handler that computes is ended with [`Engine::handle`].
+    /// waits; a handler that computes is ended with [`Engine::stopper`].
     pub fn invoke(&mut self, id: Uuid, deadline_unix_ms: u64, event: &[u8]) -> Ending {
         self.shared.begin();
         self.runtime.v8_isolate().cancel_terminate_execution();
@@ -209,11 +218,16 @@ impl Engine {
         }
     }
 
-    /// For a watchdog thread: `terminate_execution` ends the handler and `invoke` returns
-    /// `Exiting(Deadline)`.
+    /// For a watchdog thread: once stopped, `invoke` returns `Exiting(Deadline)` and `load` an error.
     #[must_use]
-    pub fn handle(&self) -> v8::IsolateHandle {
-        self.shared.isolate.borrow().clone().expect("set when the engine was made")
+    pub fn stopper(&self) -> Stopper {
+        self.stopper.clone()
+    }
+
+    /// Where the note goes that says where JavaScript was when it was stopped at a limit: one text,
+    /// told at most once.
+    pub fn set_stop_sink(&mut self, sink: LogSink) {
+        stop::set_sink(&mut self.runtime, sink);
     }
 
     /// Where log lines go from now on.

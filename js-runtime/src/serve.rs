@@ -5,11 +5,13 @@
 use crate::children::restore_signals;
 use crate::fork::exit_now;
 use crate::logs::LogBudget;
+use crate::resident::Resident;
 use crate::sandbox;
-use crate::watchdog::Watchdog;
+use crate::watchdog::{Watchdog, Watched, deadline_in};
 use anyhow::{Context, bail};
 use bytes::{Bytes, BytesMut};
 use environment::frame::{Exiting, Frame, FrameDecoder};
+use environment::limits::INIT_TIMEOUT;
 use environment::{ErrorPayload, Manifest};
 use js_runtime::engine::{Ending, Engine};
 use nix::sys::signal::Signal;
@@ -23,22 +25,47 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
+/// What an environment is made of.
+pub(crate) struct Birth {
+    pub(crate) engine: Engine,
+    pub(crate) id: u64,
+    pub(crate) socket: OwnedFd,
+    /// Memory that the zygote had, and that no function answers for.
+    pub(crate) shared_bytes: u64,
+}
+
 /// For a fork of a template: the code is loaded already.
-pub(crate) fn run(engine: Engine, manifest: &Manifest, id: u64, socket: OwnedFd) -> anyhow::Result<()> {
-    let environment = Environment::resumed(engine, manifest, id, socket)?;
+pub(crate) fn run(birth: Birth, manifest: &Manifest) -> anyhow::Result<()> {
+    let environment = Environment::resumed(birth, manifest)?;
     environment.serve()
 }
 
 /// For a fork of the zygote: enters the sandbox and loads the code itself.
-pub(crate) fn load_and_run(engine: Engine, manifest: &Manifest, id: u64, socket: OwnedFd) -> anyhow::Result<()> {
-    sandbox::enter_template(manifest)?;
-    let mut environment = Environment::resumed(engine, manifest, id, socket)?;
+pub(crate) fn load_and_run(birth: Birth, manifest: &Manifest) -> anyhow::Result<()> {
     let started = Instant::now();
-    if let Err(error) = environment.engine.load(manifest) {
+    sandbox::enter_template(manifest)?;
+    let mut environment = Environment::resumed(birth, manifest)?;
+    environment.watchdog.arm(deadline_in(INIT_TIMEOUT.saturating_sub(started.elapsed())));
+    let loaded = environment.engine.load(manifest);
+    let reached = environment.watchdog.disarm();
+    if let Some(error) = init_error(loaded.err(), reached, manifest.memory_mb) {
         environment.finish(&[Frame::InitFailed(error)], 1);
     }
     environment.say(&Frame::Ready { init_ms: started.elapsed().as_secs_f64() * 1e3 })?;
     environment.serve()
+}
+
+/// Why an init phase failed, if it did: a limit that was reached counts more than what came of it.
+pub(crate) fn init_error(
+    error: Option<ErrorPayload>,
+    reached: Option<Exiting>,
+    memory_mb: u32,
+) -> Option<ErrorPayload> {
+    match reached {
+        Some(Exiting::Deadline) => Some(ErrorPayload::init_timed_out()),
+        Some(Exiting::OutOfMemory) => Some(ErrorPayload::init_out_of_memory(memory_mb)),
+        Some(Exiting::Code(_)) | None => error,
+    }
 }
 
 struct Environment {
@@ -50,10 +77,12 @@ struct Environment {
 }
 
 impl Environment {
-    fn new(engine: Engine, manifest: &Manifest, id: u64, socket: OwnedFd) -> anyhow::Result<Environment> {
+    fn new(birth: Birth, manifest: &Manifest) -> anyhow::Result<Environment> {
         // For the operator's `ps` and `top`.
         let _ = nix::sys::prctl::set_name(c"js-environment");
+        let Birth { engine, id, socket, shared_bytes } = birth;
         restore_signals()?;
+        let resident = Resident::new(shared_bytes, manifest.memory_mb).ok();
         nix::unistd::setsid().context("new session")?;
         // The PoP may have stopped this process when it and the template end: it must see that.
         nix::sys::prctl::set_pdeathsig(Signal::SIGCONT).context("signal at the parent's end")?;
@@ -67,15 +96,26 @@ impl Environment {
         let incoming = UnixStream::from(socket);
         incoming.set_nonblocking(false)?;
         let outbox = Arc::new(Mutex::new(Outbox::new(incoming.try_clone()?, manifest.log_bytes_max)));
-        let watchdog = Watchdog::start(engine.handle(), incoming.try_clone()?.into(), Arc::clone(&outbox))?;
+        let watchdog = Watchdog::start(Watched {
+            stopper: engine.stopper(),
+            socket: incoming.try_clone()?.into(),
+            outbox: Arc::clone(&outbox),
+            resident,
+        })?;
         let mut environment = Environment { engine, tmp_dir, incoming, outbox, watchdog };
-        let outbox = Arc::clone(&environment.outbox);
-        environment.engine.set_log(Rc::new(move |line| lock(&outbox).log(line)));
+        let (log, note) = (Arc::clone(&environment.outbox), Arc::clone(&environment.outbox));
+        environment.engine.set_log(Rc::new(move |line| lock(&log).log(line)));
+        environment.engine.set_stop_sink(Rc::new(move |text| {
+            let mut outbox = lock(&note);
+            outbox.stopped(text);
+            // At once: the process may not get to say anything more.
+            outbox.send_what_fits();
+        }));
         Ok(environment)
     }
 
-    fn resumed(engine: Engine, manifest: &Manifest, id: u64, socket: OwnedFd) -> anyhow::Result<Environment> {
-        let mut environment = Environment::new(engine, manifest, id, socket)?;
+    fn resumed(birth: Birth, manifest: &Manifest) -> anyhow::Result<Environment> {
+        let mut environment = Environment::new(birth, manifest)?;
         if let Err(error) = environment.engine.resume(&environment.tmp_dir) {
             environment.finish(&[Frame::InitFailed(error)], 1);
         }
@@ -93,8 +133,8 @@ impl Environment {
                 lock(&self.outbox).budget.refill();
                 self.watchdog.arm(deadline_unix_ms);
                 let ending = self.engine.invoke(id, deadline_unix_ms, &event);
-                let late = self.watchdog.disarm();
-                self.answer(ending, late)?;
+                let reached = self.watchdog.disarm();
+                self.answer(ending, reached)?;
             }
             match self.incoming.read(&mut chunk) {
                 Ok(0) => exit_now(0),
@@ -106,9 +146,9 @@ impl Environment {
     }
 
     /// An isolate that was terminated is not used again, whatever it still answered.
-    fn answer(&self, ending: Ending, late: bool) -> anyhow::Result<()> {
-        if late {
-            self.end(Exiting::Deadline, None);
+    fn answer(&self, ending: Ending, reached: Option<Exiting>) -> anyhow::Result<()> {
+        if let Some(exiting) = reached {
+            self.end(exiting, None);
         }
         match ending {
             Ending::Exiting(exiting, error) => self.end(exiting, error),
@@ -169,6 +209,12 @@ impl Outbox {
             // Broken sockets are met by the next result or the watchdog.
             let _ = self.write_waiting();
         }
+    }
+
+    /// Where the handler was when it was stopped.
+    pub(crate) fn stopped(&mut self, text: &[u8]) {
+        // A text over the frame limit is left out.
+        let _ = Frame::Stopped(Bytes::copy_from_slice(text)).encode(&mut self.waiting);
     }
 
     fn send(&mut self, frame: &Frame) -> std::io::Result<()> {

@@ -3,19 +3,33 @@
 
 use crate::children::{Birth, Children};
 use crate::control::{Control, fit_line, fit_packet};
+use crate::init_watch::InitWatch;
 use crate::logs::LogBudget;
+use crate::resident::Resident;
 use crate::{fork, sandbox, serve};
+use anyhow::Context;
+use environment::frame::Exiting;
+use environment::limits::INIT_TIMEOUT;
 use environment::{ControlReply, ErrorPayload, Manifest};
-use js_runtime::engine::Engine;
+use js_runtime::engine::{Engine, Loaded};
 use std::cell::RefCell;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+/// What a template is made of.
+pub(crate) struct Zygote {
+    pub(crate) engine: Engine,
+    /// Memory that the zygote had, and that no function answers for.
+    pub(crate) shared_bytes: u64,
+}
+
 /// Loads the function, tells the PoP how that went, and forks environments until the PoP is gone.
-pub(crate) fn run(mut engine: Engine, manifest: Manifest, socket: OwnedFd) -> anyhow::Result<()> {
+pub(crate) fn run(zygote: Zygote, manifest: Manifest, socket: OwnedFd) -> anyhow::Result<()> {
+    let started = Instant::now();
     // For the operator's `ps` and `top`.
     let _ = nix::sys::prctl::set_name(c"js-template");
+    let Zygote { mut engine, shared_bytes } = zygote;
     let children = Rc::new(Children::new(Control::new(socket)?)?);
     if let Err(error) = sandbox::enter_template(&manifest) {
         let error = ErrorPayload {
@@ -26,10 +40,15 @@ pub(crate) fn run(mut engine: Engine, manifest: Manifest, socket: OwnedFd) -> an
         children.control().send(&ControlReply::InitFailed { error }, None)?;
         fork::exit_now(1);
     }
-    let started = Instant::now();
     log_to_control(&mut engine, &children, manifest.log_bytes_max);
+    let began = Instant::now();
+    let resident = Resident::new(shared_bytes, manifest.memory_mb).ok();
+    let limit = INIT_TIMEOUT.saturating_sub(started.elapsed());
+    let watch = InitWatch::start(engine.stopper(), limit, resident).context("watching the init phase")?;
     let loaded = engine.load(&manifest);
+    let loaded = within_limits(loaded, watch.end(), manifest.memory_mb);
     engine.set_log(Rc::new(|_| {}));
+    engine.set_stop_sink(Rc::new(|_| {}));
     let children = Rc::into_inner(children).expect("the log closure that shared it is replaced");
     let unshared = match loaded {
         Ok(loaded) => loaded.unshared.or_else(second_thread),
@@ -38,16 +57,36 @@ pub(crate) fn run(mut engine: Engine, manifest: Manifest, socket: OwnedFd) -> an
             fork::exit_now(0);
         }
     };
-    let init_ms = started.elapsed().as_secs_f64() * 1e3;
+    let init_ms = began.elapsed().as_secs_f64() * 1e3;
     children.control().send(&ControlReply::Initialized { init_ms, unshared }, None)?;
     match children.serve()? {
         None => fork::exit_now(0),
-        Some(Birth::Environment { id, socket, .. }) => serve::run(engine, &manifest, id, socket),
+        Some(Birth::Environment { id, socket, .. }) => {
+            serve::run(serve::Birth { engine, id, socket, shared_bytes }, &manifest)
+        }
         Some(Birth::Template { .. }) => anyhow::bail!("a template cannot make templates"),
     }
 }
 
+/// A limit that was reached counts more than what came of it.
+fn within_limits(
+    loaded: Result<Loaded, ErrorPayload>,
+    reached: Option<Exiting>,
+    memory_mb: u32,
+) -> Result<Loaded, ErrorPayload> {
+    match serve::init_error(None, reached, memory_mb) {
+        Some(error) => Err(error),
+        None => loaded,
+    }
+}
+
 fn log_to_control(engine: &mut Engine, children: &Rc<Children>, bytes_max: usize) {
+    let note = Rc::clone(children);
+    engine.set_stop_sink(Rc::new(move |text| {
+        for line in text.split(|byte| *byte == b'\n') {
+            let _ = note.control().send(&ControlReply::Log { line: fit_line(line) }, None);
+        }
+    }));
     let children = Rc::clone(children);
     let budget = RefCell::new(LogBudget::new(bytes_max));
     engine.set_log(Rc::new(move |line| {

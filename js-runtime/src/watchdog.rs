@@ -1,20 +1,22 @@
-//! A thread beside the handler's: ends JavaScript at the deadline, ends the
-//! process when the PoP is gone even while JavaScript spins, and sends log
-//! lines that wait too long. An invocation shorter than [`TICK`] costs it
+//! A thread beside the handler's: stops JavaScript at the deadline and over the
+//! memory limit, ends the process when the PoP is gone even while JavaScript
+//! spins, and sends log lines that wait too long. An invocation shorter than [`TICK`] costs it
 //! nothing: the handler's thread stores a number and, at most once per tick,
 //! arms a timer.
 
 use crate::fork::exit_now;
+use crate::resident::Resident;
 use crate::serve::Outbox;
 use crate::timer::Timer;
-use deno_core::v8::IsolateHandle;
+use environment::frame::Exiting;
+use js_runtime::engine::Stopper;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// The handler's thread's side.
 pub(crate) struct Watchdog {
@@ -22,41 +24,56 @@ pub(crate) struct Watchdog {
 }
 
 struct Shared {
-    /// Unix milliseconds of the running invocation's deadline, 0 when idle.
-    deadline_ms: AtomicU64,
+    /// Unix milliseconds of the running invocation's deadline, [`IDLE`], or the limit that the invocation
+    /// reached. One cell: a limit counts only against the invocation it was seen in, never the next.
+    state: AtomicU64,
     /// Whether the timer ticks.
     ticking: AtomicBool,
-    fired: AtomicBool,
     timer: Timer,
 }
 
+/// What the thread looks at and acts on.
+pub(crate) struct Watched {
+    pub(crate) stopper: Stopper,
+    /// A duplicate of the PoP's.
+    pub(crate) socket: OwnedFd,
+    pub(crate) outbox: Arc<Mutex<Outbox>>,
+    /// `None` where `/proc` cannot be read; the supervisor still looks from outside.
+    pub(crate) resident: Option<Resident>,
+}
+
+impl Watched {
+    fn is_over_memory(&self) -> bool {
+        self.resident.as_ref().is_some_and(Resident::is_over)
+    }
+}
+
 impl Watchdog {
-    /// Starts the thread: in an environment, after its last fork. `socket` is a duplicate of the PoP's.
-    pub(crate) fn start(handle: IsolateHandle, socket: OwnedFd, outbox: Arc<Mutex<Outbox>>) -> io::Result<Watchdog> {
-        let shared = Arc::new(Shared {
-            deadline_ms: AtomicU64::new(0),
-            ticking: AtomicBool::new(false),
-            fired: AtomicBool::new(false),
-            timer: Timer::new()?,
-        });
+    /// Starts the thread: in an environment, after its last fork.
+    pub(crate) fn start(watched: Watched) -> io::Result<Watchdog> {
+        let shared =
+            Arc::new(Shared { state: AtomicU64::new(IDLE), ticking: AtomicBool::new(false), timer: Timer::new()? });
         let seen = Arc::clone(&shared);
         std::thread::Builder::new()
             .name("watchdog".to_owned())
             .stack_size(STACK_BYTES)
-            .spawn(move || watch(&seen, &handle, &socket, &outbox))?;
+            .spawn(move || watch(&seen, &watched))?;
         Ok(Watchdog { shared })
     }
 
     /// An invocation starts.
     pub(crate) fn arm(&self, deadline_unix_ms: u64) {
-        self.shared.deadline_ms.store(deadline_unix_ms.max(1), SeqCst);
+        self.shared.state.store(deadline_unix_ms.clamp(IDLE + 1, MEMORY - 1), SeqCst);
         self.shared.tick();
     }
 
-    /// The invocation ended. Says whether the deadline came first.
-    pub(crate) fn disarm(&self) -> bool {
-        self.shared.deadline_ms.store(0, SeqCst);
-        self.shared.fired.load(SeqCst)
+    /// The invocation ended. Says whether a limit came first.
+    pub(crate) fn disarm(&self) -> Option<Exiting> {
+        match self.shared.state.swap(IDLE, SeqCst) {
+            DEADLINE => Some(Exiting::Deadline),
+            MEMORY => Some(Exiting::OutOfMemory),
+            _ => None,
+        }
     }
 }
 
@@ -67,21 +84,28 @@ impl Shared {
         }
     }
 
+    /// Holds `limit` against the invocation with this deadline, unless that has ended meanwhile.
+    fn reach(&self, deadline_ms: u64, limit: u64) -> Option<u64> {
+        self.state.compare_exchange(deadline_ms, limit, SeqCst, SeqCst).ok().map(|_| limit)
+    }
+
     /// Stops the timer, then looks again: whoever stores a deadline meanwhile either sees
     /// `ticking` false and arms it, or is seen here.
     fn rest(&self) {
         self.timer.set(Duration::ZERO);
         self.ticking.store(false, SeqCst);
-        if self.deadline_ms.load(SeqCst) != 0 {
+        if self.state.load(SeqCst) != IDLE {
             self.tick();
         }
     }
 }
 
-fn watch(shared: &Shared, handle: &IsolateHandle, socket: &OwnedFd, outbox: &Mutex<Outbox>) {
+fn watch(shared: &Shared, watched: &Watched) {
     let mut patience = PollTimeout::NONE;
+    let mut stopping = None;
     loop {
-        let mut waits = [PollFd::new(socket.as_fd(), HANG_UP), PollFd::new(shared.timer.as_fd(), PollFlags::POLLIN)];
+        let socket = watched.socket.as_fd();
+        let mut waits = [PollFd::new(socket, HANG_UP), PollFd::new(shared.timer.as_fd(), PollFlags::POLLIN)];
         match poll(&mut waits, patience) {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(_) => exit_now(EXIT_BROKEN),
@@ -90,24 +114,50 @@ fn watch(shared: &Shared, handle: &IsolateHandle, socket: &OwnedFd, outbox: &Mut
             exit_now(0);
         }
         shared.timer.clear();
-        let deadline_ms = shared.deadline_ms.load(SeqCst);
-        if deadline_ms == 0 {
+        let state = shared.state.load(SeqCst);
+        if state == IDLE {
             shared.rest();
             patience = PollTimeout::NONE;
             continue;
         }
-        if let Ok(mut outbox) = outbox.try_lock() {
+        if let Ok(mut outbox) = watched.outbox.try_lock() {
             outbox.send_what_fits();
         }
-        let left_ms = deadline_ms.saturating_sub(unix_ms());
-        if left_ms == 0 {
-            shared.fired.store(true, SeqCst);
-            handle.terminate_execution();
+        let left_ms = state.saturating_sub(unix_ms());
+        let reached = match state {
+            DEADLINE | MEMORY => Some(state),
+            deadline_ms if left_ms == 0 => shared.reach(deadline_ms, DEADLINE),
+            deadline_ms if watched.is_over_memory() => shared.reach(deadline_ms, MEMORY),
+            _ => None,
+        };
+        if let Some(limit) = reached {
+            stop(watched, limit, *stopping.get_or_insert_with(Instant::now));
         }
-        // Once fired it ticks on: a catch-all loop may need to be terminated again.
+        // The timer ticks on: what does not listen is asked again.
         patience =
             if left_ms == 0 { PollTimeout::NONE } else { PollTimeout::try_from(left_ms).unwrap_or(PollTimeout::MAX) };
     }
+}
+
+/// Stops the handler: politely first, so that its stack is noted. Who does not listen within a moment
+/// is in a native call; the supervisor then ends the process.
+fn stop(watched: &Watched, reached: u64, since: Instant) {
+    watched.stopper.stop();
+    if since.elapsed() < if reached == MEMORY { POLITE_OVER_MEMORY } else { POLITE } {
+        return;
+    }
+    watched.stopper.force();
+    if !watched.stopper.has_noted()
+        && let Ok(mut outbox) = watched.outbox.try_lock()
+    {
+        outbox.stopped(NOT_KNOWN.as_bytes());
+        outbox.send_what_fits();
+    }
+}
+
+/// A deadline for [`Watchdog::arm`] so far from now.
+pub(crate) fn deadline_in(time: Duration) -> u64 {
+    unix_ms().saturating_add(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
 }
 
 fn unix_ms() -> u64 {
@@ -123,5 +173,19 @@ const TICK: Duration = Duration::from_millis(5);
 
 /// The thread calls poll and little else.
 const STACK_BYTES: usize = 128 * 1024;
+
+/// How long JavaScript has to serve an interrupt before it is ended without a note. Below the
+/// supervisor's grace, so that the note still goes out.
+const POLITE: Duration = Duration::from_millis(20);
+
+/// The same over the memory limit, where it is most likely collecting garbage.
+const POLITE_OVER_MEMORY: Duration = Duration::from_millis(80);
+
+const NOT_KNOWN: &str =
+    "JavaScript stack is not known: it was in a native call or a built-in function that cannot be interrupted";
+
+const IDLE: u64 = 0;
+const MEMORY: u64 = u64::MAX - 1;
+const DEADLINE: u64 = u64::MAX;
 
 const EXIT_BROKEN: i32 = 70;

@@ -3,7 +3,7 @@
 
 use crate::children::{Birth, Children};
 use crate::control::Control;
-use crate::{fork, inherited, sandbox, serve, template};
+use crate::{fork, inherited, resident, sandbox, serve, template};
 use anyhow::{Context, ensure};
 use environment::ControlReply;
 use js_runtime::{engine::Engine, snapshot};
@@ -30,11 +30,15 @@ pub(crate) fn run(control_fd: RawFd) -> anyhow::Result<()> {
     let pid = i32::try_from(std::process::id()).expect("process ids are positive ints");
     let engine_version = format!("V8 {}", deno_core::v8::V8::get_version());
     children.control().send(&ControlReply::ZygoteReady { pid, engine: engine_version }, None)?;
+    // Without /proc nothing is known of what is shared: then only the supervisor limits memory.
+    let shared_bytes = resident::anonymous_bytes().unwrap_or(u64::MAX / 2);
     match children.serve()? {
         None => fork::exit_now(0),
-        Some(Birth::Template { manifest, socket }) => template::run(engine, manifest, socket),
+        Some(Birth::Template { manifest, socket }) => {
+            template::run(template::Zygote { engine, shared_bytes }, manifest, socket)
+        }
         Some(Birth::Environment { id, manifest: Some(manifest), socket }) => {
-            serve::load_and_run(engine, &manifest, id, socket)
+            serve::load_and_run(serve::Birth { engine, id, socket, shared_bytes }, &manifest)
         }
         Some(Birth::Environment { id, manifest: None, .. }) => {
             anyhow::bail!("environment {id}: a zygote needs a manifest to make one")

@@ -225,14 +225,48 @@ fn a_handler_that_waits_ends_at_its_deadline() {
 }
 
 #[test]
-fn a_handler_that_computes_is_terminated() {
-    let mut play = Play::new(Runtime::Nodejs22, "exports.handler = async () => { for (;;) {} };");
-    let handle = play.engine.handle();
+fn a_handler_that_computes_is_stopped_and_its_stack_noted() {
+    let code = "const fs = require('fs');\nfunction spin() {\n  fs.writeFileSync('/tmp/spins', '');\n  for (;;) {}\n}\n\
+                exports.handler = async () => { try { spin(); } catch {} for (;;) {} };";
+    let mut play = Play::new(Runtime::Nodejs22, code);
+    let (stopper, spins) = (play.engine.stopper(), play.tmp.path().join("spins"));
     std::thread::spawn(move || {
-        std::thread::sleep(std::time::Duration::from_millis(50));
-        handle.terminate_execution();
+        while !spins.exists() {
+            std::thread::yield_now();
+        }
+        stopper.stop();
     });
     assert_eq!(play.invoke("{}"), Ending::Exiting(Exiting::Deadline, None));
+    let note = play.note();
+    let lines: Vec<&str> = note.lines().collect();
+    assert_eq!(lines[0], "JavaScript stack when it was stopped:");
+    assert!(lines[1].starts_with("    at spin (/") && lines[1].contains("/index.js:"), "{note}");
+    assert!(lines[2].starts_with("    at exports.handler (") || lines[2].contains("handler ("), "{note}");
+    assert!(!note.contains("ext:"), "{note}");
+}
+
+#[test]
+fn a_noted_stack_names_the_source_that_a_source_map_points_to() {
+    let code = "exports.handler = async () => { require('fs').writeFileSync('/tmp/spins', ''); for (;;) {} };\n\
+                //# sourceMappingURL=index.js.map\n";
+    let map = r#"{"version":3,"sources":["index.ts"],"names":[],"mappings":"AAwCA"}"#;
+    let mut play = Play::with_files(Runtime::Nodejs22, &[("index.js", code), ("index.js.map", map), ("index.ts", "")]);
+    let (stopper, spins) = (play.engine.stopper(), play.tmp.path().join("spins"));
+    std::thread::spawn(move || {
+        while !spins.exists() {
+            std::thread::yield_now();
+        }
+        stopper.stop();
+    });
+    assert_eq!(play.invoke("{}"), Ending::Exiting(Exiting::Deadline, None));
+    assert!(play.note().contains("index.ts:41:"), "{}", play.note());
+}
+
+#[test]
+fn a_handler_that_waits_is_noted_as_waiting() {
+    let mut play = Play::new(Runtime::Nodejs22, "exports.handler = () => new Promise((r) => setTimeout(r, 60000));");
+    assert_eq!(play.invoke_for("{}", 50), Ending::Exiting(Exiting::Deadline, None));
+    assert!(play.note().ends_with("the handler waited: timers pending: 1, operations pending: 0"), "{}", play.note());
 }
 
 #[test]
@@ -243,9 +277,8 @@ fn memory_over_the_limit_ends_the_environment() {
     ] {
         let mut play = Play::new(Runtime::Nodejs22, &format!("exports.handler = {code};"));
         let ending = play.invoke("{}");
-        let ended = matches!(ending, Ending::Exiting(Exiting::OutOfMemory, _))
-            || matches!(&ending, Ending::Error(e) if e.error_type == "RangeError");
-        assert!(ended, "{code} {ending:?}");
+        assert_eq!(ending, Ending::Exiting(Exiting::OutOfMemory, None), "{code}");
+        assert!(play.note().contains("\n    at "), "{code}: {}", play.note());
     }
 }
 

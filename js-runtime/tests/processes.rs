@@ -81,7 +81,9 @@ fn a_spinning_handler_ends_at_its_deadline() {
     let mut environment = template.environment(1);
     let started = Instant::now();
     environment.invoke("{}", Duration::from_millis(300));
-    assert_eq!(environment.until_answer().1, Frame::Exiting(Exiting::Deadline));
+    let (said, end) = environment.until_answer();
+    assert_eq!(end, Frame::Exiting(Exiting::Deadline));
+    assert!(said.len() == 1 && said[0].starts_with("JavaScript stack when it was stopped:\n    at "), "{said:?}");
     assert_eq!(environment.frame(), None);
     let took = started.elapsed();
     assert!(took >= Duration::from_millis(295) && took < Duration::from_millis(1300), "{took:?}");

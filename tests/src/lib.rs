@@ -6,6 +6,7 @@
 pub mod conformance;
 pub mod edge;
 pub mod frames;
+pub mod hostile;
 pub mod origin;
 pub mod processes;
 pub mod raw;

@@ -3,6 +3,8 @@
 
 use selvedge_tests::{Ask, Edge, Origin, Reply, site};
 use std::time::{Duration, Instant};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
 
 const BREAKS: &str = "export const handler = async (event) => {
   const { request } = event.Records[0].cf;
@@ -121,6 +123,71 @@ async fn more_viewers_than_environments_wait_or_are_throttled() {
     assert!(throttled > 0, "none was throttled");
     edge.said(":throttled:").await;
     assert_eq!(edge.get("/alive").await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_timeout_over_30_s_is_honoured() {
+    let origin = Origin::start().await;
+    let code = "export const handler = () => new Promise((resolve) =>
+      setTimeout(() => resolve({ status: '200', body: 'late' }), 31000));";
+    let edge = Edge::builder()
+        .function_with("f", code, "timeout = \"40s\"\nquotas = \"lambda\"")
+        .config(&site(&origin.url(), "hooks.viewer-request = \"f\""))
+        .start()
+        .await;
+    let reply = edge.get("/a").await;
+    assert_eq!((reply.status, reply.text().as_str()), (200, "late"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn memory_is_what_the_function_asked_for() {
+    let origin = Origin::start().await;
+    let code = "export const handler = async (event) => {
+      const megabytes = Number(event.Records[0].cf.request.uri.slice(1));
+      const all = [];
+      for (let made = 0; made < megabytes; made += 10) all.push(Buffer.alloc(10 << 20, 1));
+      return { status: '200', body: String(all.length) };
+    };";
+    for (memory_mb, fits, bursts) in [(256, 150, 300), (512, 400, 600)] {
+        let edge = Edge::builder()
+            .function_with("f", code, &format!("timeout = \"20s\"\nmemory_mb = {memory_mb}"))
+            .config(&site(&origin.url(), "hooks.viewer-request = \"f\""))
+            .start()
+            .await;
+        assert_eq!(edge.get(&format!("/{fits}")).await.status, 200, "{fits} of {memory_mb} MB");
+        let target = format!("/{bursts}");
+        assert_eq!(edge.get(&target).await.status, 503, "{bursts} of {memory_mb} MB");
+        assert_eq!(edge.stages(&target, 0).await, ["viewer-request:exceeded-memory"]);
+        edge.logged("f", &format!("memory limit of {memory_mb} MB exceeded")).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_viewer_that_leaves_the_queue_is_canceled_and_its_function_never_runs() {
+    let origin = Origin::start().await;
+    let code = "export const handler = async (event) => {
+      const { request } = event.Records[0].cf;
+      console.log(`runs ${request.uri}`);
+      if (request.uri === '/long') await new Promise((resolve) => setTimeout(resolve, 3000));
+      return { status: '200', body: 'alive' };
+    };";
+    let edge = Edge::builder()
+        .function_with("f", code, "timeout = \"10s\"\nenvironments_max = 1")
+        .config(&site(&origin.url(), "hooks.viewer-request = \"f\""))
+        .start()
+        .await;
+    let leaver = async {
+        edge.logged("f", "runs /long").await;
+        let mut viewer = TcpStream::connect(edge.http).await.expect("the edge listens");
+        viewer.write_all(b"GET /left HTTP/1.1\r\nhost: a\r\n\r\n").await.expect("the edge reads");
+        drop(viewer);
+        assert_eq!(edge.stages("/left", 0).await, ["viewer-request:canceled"]);
+        assert!(!edge.log("f").contains("END RequestId"), "the first invocation still runs");
+    };
+    let (long, ()) = tokio::join!(edge.get("/long"), leaver);
+    assert_eq!((long.status, edge.get("/next").await.status), (200, 200));
+    edge.logged("f", "runs /next").await;
+    assert!(!edge.log("f").contains("runs /left"), "{}", edge.log("f"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,8 +1,8 @@
 //! Calls into the engine's JavaScript and turns of the event loop until
 //! JavaScript says that what it was asked to do is over.
 
-use crate::engine::Engine;
 use crate::engine::ops::Settled;
+use crate::engine::{Engine, stop};
 use anyhow::{Context, anyhow};
 use deno_core::error::{CoreError, JsError};
 use deno_core::{JsRuntime, PollEventLoopOptions, v8};
@@ -27,7 +27,7 @@ impl Turn {
             Turn::Settled(_, text) | Turn::Failed(text) => text,
             Turn::Exited(code) => format!("Error: Runtime exited with error: exit status {code}"),
             Turn::OutOfMemory => "Error: Runtime exited with error: out of memory".to_string(),
-            Turn::Deadline => "Error: Runtime exited with error: terminated".to_string(),
+            Turn::Deadline => "Error: Runtime exited with error: stopped".to_string(),
         }
     }
 }
@@ -174,14 +174,23 @@ impl Engine {
     /// Turns the event loop until something ends, at most for `limit`.
     pub(crate) fn wait(&mut self, limit: Duration, drained: Drained) -> Turn {
         let tokio = self.tokio.take().expect("an engine always has a runtime");
-        let turn = tokio.block_on(async {
-            match tokio::time::timeout(limit, std::future::poll_fn(|cx| self.poll(cx, drained))).await {
-                Ok(turn) => turn,
-                Err(_) => Turn::Deadline,
-            }
-        });
+        let turn = tokio
+            .block_on(async { tokio::time::timeout(limit, std::future::poll_fn(|cx| self.poll(cx, drained))).await });
         self.tokio = Some(tokio);
-        turn
+        turn.unwrap_or_else(|_| {
+            let pending = self.pending();
+            stop::note_waiting(&mut self.runtime, &pending);
+            Turn::Deadline
+        })
+    }
+
+    /// What the event loop waits for, for a person.
+    fn pending(&self) -> String {
+        use deno_core::stats::RuntimeActivity::{Interval, Timer};
+        let filter = deno_core::stats::RuntimeActivityStatsFilter::default().with_ops().with_timers();
+        let active = self.runtime.runtime_activity_stats_factory().capture(&filter).dump().active;
+        let timers = active.iter().filter(|activity| matches!(activity, Timer(..) | Interval(..))).count();
+        format!("timers pending: {timers}, operations pending: {}", active.len() - timers)
     }
 
     fn poll(&mut self, cx: &mut std::task::Context<'_>, drained: Drained) -> Poll<Turn> {

@@ -165,12 +165,12 @@ impl Environment {
         }
     }
 
-    /// Log lines, and the first frame that is none.
+    /// Log lines, what is said of the stack, and the first frame that is neither.
     pub(crate) fn until_answer(&mut self) -> (Vec<String>, Frame) {
         let mut lines = Vec::new();
         loop {
             match self.frame().expect("an answer before the end") {
-                Frame::Log(line) => lines.push(String::from_utf8(line.to_vec()).unwrap()),
+                Frame::Log(line) | Frame::Stopped(line) => lines.push(String::from_utf8(line.to_vec()).unwrap()),
                 answer => return (lines, answer),
             }
         }

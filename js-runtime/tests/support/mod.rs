@@ -20,6 +20,7 @@ pub struct Play {
     pub tmp: tempfile::TempDir,
     _code: tempfile::TempDir,
     lines: Rc<RefCell<Vec<String>>>,
+    notes: Rc<RefCell<Vec<String>>>,
 }
 
 impl Play {
@@ -51,6 +52,9 @@ impl Play {
         let kept = lines.clone();
         let log: LogSink = Rc::new(move |line| kept.borrow_mut().push(String::from_utf8_lossy(line).into_owned()));
         let mut engine = Engine::new(start_up_file(), log).unwrap();
+        let notes = Rc::new(RefCell::new(Vec::new()));
+        let noted = notes.clone();
+        engine.set_stop_sink(Rc::new(move |text| noted.borrow_mut().push(String::from_utf8_lossy(text).into_owned())));
         let manifest = Manifest {
             function_name: "f".into(),
             version: "1".into(),
@@ -70,7 +74,7 @@ impl Play {
         };
         let loaded = engine.load(&manifest)?;
         engine.resume(tmp.path())?;
-        Ok(Play { engine, unshared: loaded.unshared, tmp, _code: directory, lines })
+        Ok(Play { engine, unshared: loaded.unshared, tmp, _code: directory, lines, notes })
     }
 
     pub fn invoke(&mut self, event: &str) -> Ending {
@@ -81,6 +85,13 @@ impl Play {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
         let deadline = u64::try_from(now.as_millis()).unwrap() + timeout_ms;
         self.engine.invoke(Uuid::parse_str(REQUEST_ID).unwrap(), deadline, event.as_bytes())
+    }
+
+    /// Where the handler was when it was stopped; said once.
+    pub fn note(&self) -> String {
+        let notes = self.notes.borrow();
+        assert!(notes.len() <= 1, "{notes:?}");
+        notes.first().cloned().unwrap_or_default()
     }
 
     pub fn log(&self) -> Vec<String> {

@@ -1,0 +1,6 @@
+const dive = (depth) => 1 + dive(depth + 1);
+
+export const handler = async (event) => {
+  if (event.Records[0].cf.request.uri !== "/hostile") return { status: "200", body: "alive" };
+  return dive(0);
+};

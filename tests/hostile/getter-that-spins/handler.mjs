@@ -1,0 +1,8 @@
+export const handler = async (event) => {
+  if (event.Records[0].cf.request.uri !== "/hostile") return { status: "200", body: "alive" };
+  return {
+    get status() {
+      for (;;);
+    },
+  };
+};

@@ -1,0 +1,4 @@
+export const handler = async (event) => {
+  if (event.Records[0].cf.request.uri !== "/hostile") return { status: "200", body: "alive" };
+  return { status: "200", body: "x".repeat(7 << 20) };
+};
