@@ -21,17 +21,26 @@ pub struct Held {
     pub threads: usize,
 }
 
-/// Processes of a kind below `edge`, now. One that is just made may still have its parent's name.
+/// From now on this process is the parent of every process that an edge below it leaves without one.
+///
+/// # Panics
+/// When the system does not know of this.
+pub fn adopt_orphans() {
+    nix::sys::prctl::set_child_subreaper(true).expect("a process may adopt orphans");
+}
+
+/// Processes of a kind below `edge`, now; the zygote is its child. One that is just made may still
+/// have its parent's name.
 #[must_use]
 pub fn below(edge: Pid, kind: Kind) -> Vec<Pid> {
     let all = all();
-    let zygotes = children(&all, edge);
-    if kind == Kind::Zygote {
-        return zygotes;
-    }
-    let name = if kind == Kind::Template { "js-template" } else { "js-environment" };
+    let name = match kind {
+        Kind::Zygote => return children(&all, edge),
+        Kind::Template => "js-template",
+        Kind::Environment => "js-environment",
+    };
     let mut found = Vec::new();
-    let mut rest = zygotes;
+    let mut rest = vec![edge];
     while let Some(pid) = rest.pop() {
         let below = children(&all, pid);
         found.extend(below.iter().filter(|pid| name_of(**pid) == name));
