@@ -43,7 +43,8 @@ Examples:
     #[command(after_help = "\
 Examples:
   selvedge check
-  selvedge check --config /etc/selvedge.toml")]
+  selvedge check --config /etc/selvedge.toml
+  selvedge check --sandbox              what this machine gives, layer by layer")]
     Check(CheckArgs),
 
     /// Run one function with an event, and print its result
@@ -93,6 +94,10 @@ pub(crate) struct ServeArgs {
     /// Also write the functions' own log lines to the terminal
     #[arg(long)]
     pub(crate) function_logs: bool,
+
+    /// Refuse to start when this machine cannot give functions the whole sandbox
+    #[arg(long)]
+    pub(crate) require_sandbox: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -106,6 +111,10 @@ pub(crate) struct CheckArgs {
     /// The configuration file
     #[arg(long, value_name = "FILE", default_value = "selvedge.toml")]
     pub(crate) config: PathBuf,
+
+    /// Instead of a configuration, try the sandbox of functions on this machine
+    #[arg(long, conflicts_with = "config")]
+    pub(crate) sandbox: bool,
 }
 
 #[derive(ClapArgs, Debug)]

@@ -7,7 +7,7 @@ use crate::runtime;
 use anyhow::{Context, anyhow};
 use deployment::Server;
 use environment::{ErrorPayload, Outcome};
-use functions::{FunctionConfig, Invocation, LogSink};
+use functions::{FunctionConfig, Invocation, LogSink, SandboxDemand};
 use std::io::{Read, Write};
 use std::path::Path;
 
@@ -42,7 +42,8 @@ fn read_event(path: &Path) -> anyhow::Result<Vec<u8>> {
 
 async fn run(server: &Server, config: &FunctionConfig, event: Vec<u8>) -> anyhow::Result<Invocation> {
     let data_dir = tempfile::Builder::new().prefix("selvedge-invoke-").tempdir().context("no temporary directory")?;
-    let functions = runtime::start_functions(server, data_dir.path(), LogSink::FilesAndTerminal).await?;
+    let (sink, demand) = (LogSink::FilesAndTerminal, SandboxDemand::WhatThereIs);
+    let functions = runtime::start_functions(server, data_dir.path(), (sink, demand)).await?;
     let invocation = match functions.prepare(config).await {
         Ok(function) => Ok(function.invoke(event.into()).await),
         Err(error) => Err(anyhow!("{error}")),

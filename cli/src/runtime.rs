@@ -2,7 +2,7 @@
 
 use anyhow::{Context, anyhow, bail};
 use deployment::Server;
-use functions::{Functions, LogSink, Options};
+use functions::{Functions, LogSink, Options, SandboxDemand};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,11 +10,15 @@ const PROGRAM: &str = "selvedge-js";
 const VARIABLE: &str = "SELVEDGE_JS";
 
 /// Starts what functions run in, as `server` says but in `data_dir`, which is made when it is missing.
-pub(crate) async fn start_functions(server: &Server, data_dir: &Path, log: LogSink) -> anyhow::Result<Arc<Functions>> {
+pub(crate) async fn start_functions(
+    server: &Server,
+    data_dir: &Path,
+    (log, sandbox): (LogSink, SandboxDemand),
+) -> anyhow::Result<Arc<Functions>> {
     let runtime_binary = find()?;
     let data_dir = data_dir.to_path_buf();
     let (environments_max, cpu) = (server.environments_max, server.cpu);
-    let options = Options { runtime_binary, data_dir, environments_max, cpu, log };
+    let options = Options { runtime_binary, data_dir, environments_max, cpu, log, sandbox };
     Functions::start(options).await.map_err(|error| anyhow!("functions cannot run: {error}"))
 }
 
@@ -28,7 +32,7 @@ pub(crate) fn tokio(server: &Server) -> anyhow::Result<tokio::runtime::Runtime> 
 }
 
 /// `$SELVEDGE_JS`, or the program beside this one.
-fn find() -> anyhow::Result<PathBuf> {
+pub(crate) fn find() -> anyhow::Result<PathBuf> {
     let own = std::env::current_exe().context("this program's own path is unknown")?;
     let stated = std::env::var_os(VARIABLE).map(PathBuf::from);
     choose(stated, &own)

@@ -8,7 +8,7 @@ use crate::runtime;
 use anyhow::{Context, anyhow};
 use certs::Store;
 use deployment::Config;
-use functions::LogSink;
+use functions::{LogSink, SandboxDemand};
 use proxy::directory::DirectoryOrigins;
 use proxy::{Edge, Live, listen};
 use std::io::IsTerminal;
@@ -32,11 +32,12 @@ pub(crate) fn serve(args: &ServeArgs) -> anyhow::Result<Exit> {
         Err(problems) => return Ok(exit::config_problems(&problems)),
     };
     let sink = if args.function_logs { LogSink::FilesAndTerminal } else { LogSink::Files };
-    runtime::tokio(&config.server)?.block_on(run(&file, config, sink))?;
+    let demand = if args.require_sandbox { SandboxDemand::Whole } else { SandboxDemand::WhatThereIs };
+    runtime::tokio(&config.server)?.block_on(run(&file, config, (sink, demand)))?;
     Ok(Exit::Done)
 }
 
-async fn run(file: &Path, config: Config, sink: LogSink) -> anyhow::Result<()> {
+async fn run(file: &Path, config: Config, (sink, demand): (LogSink, SandboxDemand)) -> anyhow::Result<()> {
     let Config { server, deployment } = config;
     // Before anything listens, so that no signal ends the process by default.
     let hangup = signal(SignalKind::hangup()).context("cannot receive SIGHUP")?;
@@ -44,7 +45,7 @@ async fn run(file: &Path, config: Config, sink: LogSink) -> anyhow::Result<()> {
     let store = server.certificates.as_deref().filter(|_| !server.https.is_empty()).map(open_store).transpose()?;
     let directories = DirectoryOrigins::start(reload::directories(&deployment)).map_err(|error| anyhow!("{error}"))?;
     let started = Instant::now();
-    let functions = runtime::start_functions(&server, &server.data_dir, sink).await?;
+    let functions = runtime::start_functions(&server, &server.data_dir, (sink, demand)).await?;
     let prepared = Prepared::default().next(&functions, &deployment).await?;
     let prepare_ms = started.elapsed().as_millis();
     let (digest, count) = (deployment.digest.clone(), deployment.functions.len());

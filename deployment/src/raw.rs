@@ -52,6 +52,8 @@ pub(crate) struct RawFunction {
     pub(crate) handler: Option<Text>,
     pub(crate) runtime: Option<Text>,
     pub(crate) memory_mb: Option<Spanned<i64>>,
+    pub(crate) tmp_mb: Option<Spanned<i64>>,
+    pub(crate) network: Option<RawNetwork>,
     pub(crate) timeout: Option<Text>,
     pub(crate) quotas: Option<Text>,
     #[serde(default)]
@@ -64,6 +66,13 @@ pub(crate) struct RawFunction {
     pub(crate) snap_start: Option<Text>,
     #[serde(default)]
     pub(crate) idempotent: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawNetwork {
+    #[serde(default)]
+    pub(crate) allow: Vec<Text>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -172,6 +172,13 @@ fn a_missing_file_is_a_problem_without_line() {
 #[test]
 fn function_limits_are_checked() {
     assert_problem(&format!("{FUNCTION}memory_mb = 127\n"), 3, "memory_mb is 127, it must be 128 to 10240");
+    for (mb, is_taken) in [(511, false), (512, true), (513, true), (10_240, true), (10_241, false)] {
+        let text = format!("{FUNCTION}tmp_mb = {mb}\n");
+        match Project::new().load(&text) {
+            Ok(_) => assert!(is_taken, "{mb}"),
+            Err(_) => assert_problem(&text, 3, &format!("tmp_mb is {mb}, it must be 512 to 10240")),
+        }
+    }
     assert_problem(
         &format!("{FUNCTION}timeout = '31s'\n"),
         3,
@@ -187,6 +194,16 @@ fn function_limits_are_checked() {
     assert_problem("[functions.'a b']\ncode = 'functions/echo'\n", 1, "function name");
     assert_problem("[functions.a]\n", 1, "no code");
     assert_problem("[functions.a]\ncode = 'functions/none'\n", 2, "functions/none");
+}
+
+#[test]
+fn what_a_function_may_connect_to_is_checked() {
+    let network = |entry: &str| format!("{FUNCTION}network = {{ allow = ['10.0.0.0/8', '{entry}'] }}\n");
+    assert!(Project::new().load(&network("127.0.0.1:9000")).is_ok());
+    assert_problem(&network("localhost:9000"), 3, "network: \"localhost:9000\" must be an address or a network");
+    assert_problem(&network("10.1.2.3/8"), 3, "10.0.0.0/8 is meant");
+    assert_problem(&network("192.0.2.1:25"), 3, "port 25 is always blocked");
+    assert_problem(&format!("{FUNCTION}network = {{ deny = [] }}\n"), 3, "deny");
 }
 
 #[test]

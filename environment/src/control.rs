@@ -5,6 +5,7 @@
 
 use crate::manifest::Manifest;
 use crate::outcome::ErrorPayload;
+use crate::sandbox::LayerState;
 use serde::{Deserialize, Serialize};
 
 /// From the PoP to a zygote or template.
@@ -20,10 +21,17 @@ pub enum ControlRequest {
 /// From a zygote or template to the PoP.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum ControlReply {
-    /// The zygote is up: its pid and the version of the engine in it. Sent once.
+    /// The zygote is up: its pid, the version of the engine in it, and what of the sandbox this
+    /// machine gives. Sent once.
     ZygoteReady {
         pid: i32,
         engine: String,
+        sandbox: Vec<LayerState>,
+    },
+    /// From a zygote's new child itself, before it runs user code. Attached: the seccomp listener
+    /// that its network calls arrive at, and those of its copies.
+    Listening {
+        id: u64,
     },
     /// Attached: a pidfd of the child.
     Forked {

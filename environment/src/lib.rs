@@ -8,8 +8,10 @@ pub mod frame;
 pub mod limits;
 pub mod manifest;
 pub mod outcome;
+pub mod sandbox;
 
 pub use control::{ControlReply, ControlRequest, Exit};
 pub use frame::{Frame, FrameDecoder, FrameError};
 pub use manifest::{Initialization, Manifest, Runtime};
 pub use outcome::{ErrorPayload, Outcome};
+pub use sandbox::{Layer, LayerState};

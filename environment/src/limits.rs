@@ -35,6 +35,20 @@ pub const KILL_GRACE: Duration = Duration::from_millis(35);
 pub const MEMORY_GRACE: Duration = Duration::from_millis(100);
 pub const MEMORY_OVER_MB_MAX: u32 = 64;
 
+/// `/tmp` of an environment, mebibytes (AWS: "EphemeralStorage"); and ours: files in it for each
+/// mebibyte, so that empty files cannot fill the memory either.
+pub const TMP_MB_MIN: u32 = 512;
+pub const TMP_MB_MAX: u32 = 10_240;
+pub const TMP_MB_DEFAULT: u32 = 512;
+pub const TMP_FILES_PER_MB: u32 = 64;
+
+/// Ours: open descriptors of an environment, sockets included (AWS has 1,024 as well), and its threads.
+pub const DESCRIPTORS_MAX: u64 = 1_024;
+pub const THREADS_MAX: u64 = 64;
+
+/// Ours: processes and threads of all environments of one function together.
+pub const TASKS_MAX: u64 = 20_000;
+
 /// A synchronous result, bytes.
 pub const RESULT_BYTES_MAX: usize = 6 * 1024 * 1024;
 

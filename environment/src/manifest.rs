@@ -18,8 +18,8 @@ pub struct Manifest {
     pub handler: String,
     /// Absolute path of the unpacked package: the only code the environment may read.
     pub code_dir: PathBuf,
-    /// Absolute path of the template's private directory. An environment gets
-    /// `<tmp_root>/<environment id>` as its /tmp.
+    /// Absolute path of the template's private directory. Where an environment cannot have a /tmp of
+    /// its own, `<tmp_root>/<environment id>` stands in for it.
     pub tmp_root: PathBuf,
     /// The function's own variables; the runtime adds the reserved `AWS_*` ones.
     pub variables: BTreeMap<String, String>,
@@ -27,6 +27,8 @@ pub struct Manifest {
     pub memory_mb: u32,
     pub timeout_ms: u64,
     pub initialization: Initialization,
+    /// Quota of an environment's /tmp, mebibytes, 512 to 10,240.
+    pub tmp_mb: u32,
     pub log_group_name: String,
     pub log_stream_name: String,
     /// Bytes of log text one invocation may write before the rest is dropped with a notice.

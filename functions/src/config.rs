@@ -2,6 +2,7 @@
 //! use. Built by `deployment` after its own checks; nothing here is read from a
 //! file directly.
 
+use crate::network::NetworkPolicy;
 use environment::{Runtime, limits};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -22,6 +23,10 @@ pub struct FunctionConfig {
     pub memory_mb: u32,
     /// Wall-clock limit of one invocation.
     pub timeout: Duration,
+    /// Quota of each environment's `/tmp`, mebibytes.
+    pub tmp_mb: u32,
+    /// Where the function may connect to besides public addresses.
+    pub network: NetworkPolicy,
     /// The function's own environment variables.
     pub variables: BTreeMap<String, String>,
     pub scaling: Scaling,

@@ -7,6 +7,7 @@ use crate::cpu::Pace;
 use crate::functions::Shared;
 use crate::invocation::Invocation;
 use crate::log::{self, Failure, Log, Report, Start};
+use crate::network::Caller;
 use crate::package::Installed;
 use crate::parent::{ForkError, Parent};
 use crate::pool::{Place, Pool, PoolLimits, Refused, Taken};
@@ -191,11 +192,14 @@ impl Core {
                     None => Err(ForkError::Gone),
                 },
             };
-            let forked = match forked {
+            let mut forked = match forked {
                 Ok(forked) => forked,
                 Err(ForkError::Gone | ForkError::Send(_)) => continue,
                 Err(error) => return Err(BuildError::Fork(error.to_string())),
             };
+            if let (Kind::Unshared, Some(listener)) = (&template.kind, forked.child.listener.take()) {
+                self.shared.network.expect(listener, self.caller());
+            }
             let tmp = self.manifest.tmp_root.join(forked.id.to_string());
             let mut environment = Environment::new(forked, template.shared_bytes, tmp, place);
             if matches!(template.kind, Kind::Unshared) {
@@ -274,7 +278,14 @@ impl Core {
             if self.config.snap_start == SnapStart::Never {
                 return Ok(Template::none(&zygote));
             }
-            built = template::build(&zygote, self.shared.next_id(), &self.manifest, &mut lines).await;
+            let plan = template::Plan {
+                zygote: &zygote,
+                id: self.shared.next_id(),
+                manifest: &self.manifest,
+                network: &self.shared.network,
+                caller: self.caller(),
+            };
+            built = template::build(plan, &mut lines).await;
         }
         let built = built.and_then(|template| self.judge(template, &mut lines));
         if let Err(BuildError::Init(error)) = &built {
@@ -301,6 +312,12 @@ impl Core {
         let line = format!("init phase cannot be shared, each environment loads the function itself: {reason}");
         log::put_line(lines, line.as_bytes());
         Ok(template)
+    }
+
+    /// Whose network calls come from the template and its environments.
+    fn caller(&self) -> Caller {
+        let (function, policy) = (Arc::clone(&self.name), self.config.network.clone());
+        Caller { function, policy, log: self.shared.log.clone() }
     }
 
     fn rebuild_when_gone(self: &Arc<Self>, template: &Arc<Template>) {

@@ -7,11 +7,12 @@ use crate::connection::Environment;
 use crate::cpu::CpuShare;
 use crate::function::{Core, Function};
 use crate::log::Log;
+use crate::network::NetworkGuard;
 use crate::package::{self, PackageDigest, PackageError};
 use crate::pool::Capacity;
 use crate::zygote::{Zygote, ZygoteError};
 use environment::limits::{CORE_MB, CPU_BURST, LOG_BYTES_MAX, RESULT_BYTES_MAX};
-use environment::{Initialization, Manifest};
+use environment::{Initialization, LayerState, Manifest};
 use parking_lot::Mutex;
 use std::fs;
 use std::io;
@@ -34,6 +35,16 @@ pub struct Options {
     pub environments_max: usize,
     pub cpu: CpuShare,
     pub log: LogSink,
+    pub sandbox: SandboxDemand,
+}
+
+/// What happens when this machine cannot give the whole sandbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SandboxDemand {
+    /// It is an error at start-up.
+    Whole,
+    /// It is said at start-up, and functions run with what there is.
+    WhatThereIs,
 }
 
 /// Where the functions' log lines go. Files are `<data_dir>/logs/<function>.log`.
@@ -50,6 +61,10 @@ pub enum StartError {
     DataDir { path: PathBuf, source: io::Error },
     #[error(transparent)]
     Zygote(#[from] ZygoteError),
+    #[error("cannot answer network calls: {0}")]
+    Network(io::Error),
+    #[error("the sandbox is not whole on this machine: {0}")]
+    Sandbox(String),
 }
 
 /// Why one function cannot run.
@@ -80,6 +95,7 @@ type Prepared = Mutex<Vec<Weak<Core>>>;
 pub(crate) struct Shared {
     pub(crate) zygote: Zygote,
     pub(crate) log: Log,
+    pub(crate) network: NetworkGuard,
     pub(crate) capacity: Arc<Capacity<Environment>>,
     pub(crate) cpu: CpuShare,
     ids: AtomicU64,
@@ -111,6 +127,8 @@ impl Functions {
         let logs = data_dir.join("logs");
         let log = Log::start(logs.clone(), options.log).map_err(|source| failed(&logs, source))?;
         let zygote = Zygote::start(&options.runtime_binary).await?;
+        check_sandbox(&zygote, options.sandbox).await?;
+        let network = NetworkGuard::start().map_err(StartError::Network)?;
         match options.cpu {
             CpuShare::ByMemory => tracing::info!(
                 "cpu: an environment gets memory_mb / {CORE_MB} of a core after a burst of {} ms, by being stopped",
@@ -124,7 +142,7 @@ impl Functions {
         let prepared = Arc::new(Prepared::default());
         let sweeper = tokio::spawn(sweep(Arc::clone(&capacity), Arc::clone(&prepared), packages.clone()));
         let (ids, stopping) = (AtomicU64::new(1), AtomicBool::new(false));
-        let shared = Arc::new(Shared { zygote, log, capacity, cpu: options.cpu, ids, stopping });
+        let shared = Arc::new(Shared { zygote, log, network, capacity, cpu: options.cpu, ids, stopping });
         Ok(Arc::new(Functions { shared, packages, tmp, prepared, sweeper }))
     }
 
@@ -180,6 +198,25 @@ impl Functions {
 impl Drop for Functions {
     fn drop(&mut self) {
         self.sweeper.abort();
+    }
+}
+
+/// Says what of the sandbox this machine does not give, or refuses to go on without it.
+async fn check_sandbox(zygote: &Zygote, demand: SandboxDemand) -> Result<(), StartError> {
+    let layers = zygote.running().await.map(|running| running.sandbox).unwrap_or_default();
+    let mut lost = Vec::new();
+    for LayerState { layer, missing } in layers.iter() {
+        let Some(reason) = missing else { continue };
+        if !layer.is_required() {
+            tracing::info!(layer = layer.name(), reason, "sandbox: not there, and repeated by another layer");
+            continue;
+        }
+        tracing::warn!(layer = layer.name(), reason, "sandbox: missing on this machine: {}", layer.purpose());
+        lost.push(format!("{} ({reason})", layer.name()));
+    }
+    match demand {
+        SandboxDemand::Whole if !lost.is_empty() => Err(StartError::Sandbox(lost.join(", "))),
+        _ => Ok(()),
     }
 }
 
@@ -249,6 +286,7 @@ fn manifest(config: &FunctionConfig, code_dir: PathBuf, tmp_root: PathBuf) -> Ma
         memory_mb: config.memory_mb,
         initialization: initialization(config),
         timeout_ms: u64::try_from(config.timeout.as_millis()).unwrap_or(u64::MAX),
+        tmp_mb: config.tmp_mb,
         log_group_name: format!("/aws/lambda/us-east-1.{name}"),
         log_stream_name: format!("{year:04}/{month:02}/{day:02}/[{version}]{}", Uuid::new_v4().simple()),
         log_bytes_max: LOG_BYTES_MAX,

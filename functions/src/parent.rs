@@ -43,7 +43,8 @@ pub(crate) enum ForkError {
 impl Parent {
     /// Starts reading replies from `socket`.
     pub(crate) fn new(socket: ControlSocket) -> (Parent, Notices) {
-        let routes = Arc::new(Routes { socket, forks: Mutex::new(HashMap::new()), exits: Mutex::new(HashMap::new()) });
+        let (forks, exits, listeners) = Default::default();
+        let routes = Arc::new(Routes { socket, forks, exits, listeners });
         let (close, closed) = watch::channel(false);
         let (notify, notices) = mpsc::channel(NOTICES_MAX);
         let reader = tokio::spawn(read(Arc::clone(&routes), notify, close));
@@ -77,7 +78,9 @@ impl Parent {
         // The process forks one after the other: the wait for a turn is not its silence.
         let _turn = self.turns.acquire().await.map_err(|_| ForkError::Gone)?;
         let (answer, answered) = oneshot::channel();
+        let (hear, listener) = oneshot::channel();
         self.routes.forks.lock().insert(id, answer);
+        self.routes.listeners.lock().insert(id, hear);
         let forked = async {
             if let Err(error) = self.routes.socket.send(request, attached).await {
                 if !matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) {
@@ -96,7 +99,16 @@ impl Parent {
         };
         let result = tokio::time::timeout(FORK_TIMEOUT, forked).await.unwrap_or(Err(ForkError::Silent));
         self.routes.forks.lock().remove(&id);
-        result
+        match result {
+            Ok(mut child) => {
+                child.listener = Some(listener);
+                Ok(child)
+            }
+            Err(error) => {
+                self.routes.listeners.lock().remove(&id);
+                Err(error)
+            }
+        }
     }
 }
 
@@ -113,6 +125,8 @@ pub(crate) struct Child {
     pub(crate) pid: i32,
     pidfd: OwnedFd,
     exited: Option<oneshot::Receiver<Exit>>,
+    /// Where the network calls of a zygote's child arrive, once it says so.
+    pub(crate) listener: Option<oneshot::Receiver<OwnedFd>>,
 }
 
 impl Child {
@@ -154,6 +168,7 @@ struct Routes {
     socket: ControlSocket,
     forks: Mutex<HashMap<u64, oneshot::Sender<Result<Child, ForkError>>>>,
     exits: Mutex<HashMap<u64, oneshot::Sender<Exit>>>,
+    listeners: Mutex<HashMap<u64, oneshot::Sender<OwnedFd>>>,
 }
 
 async fn read(routes: Arc<Routes>, notices: mpsc::Sender<ControlReply>, close: watch::Sender<bool>) {
@@ -171,6 +186,7 @@ async fn read(routes: Arc<Routes>, notices: mpsc::Sender<ControlReply>, close: w
     close.send_replace(true);
     routes.forks.lock().clear();
     routes.exits.lock().clear();
+    routes.listeners.lock().clear();
 }
 
 impl Routes {
@@ -184,8 +200,14 @@ impl Routes {
             }
             ControlReply::Exited { id, exit, memory_max_kb, cpu_ms } => {
                 tracing::debug!(id, %exit, memory_max_kb, cpu_ms, "child exited");
+                self.listeners.lock().remove(&id);
                 if let Some(exited) = self.exits.lock().remove(&id) {
                     let _ = exited.send(exit);
+                }
+            }
+            ControlReply::Listening { id } => {
+                if let (Some(hear), Some(listener)) = (self.listeners.lock().remove(&id), attached) {
+                    let _ = hear.send(listener);
                 }
             }
             notice => {
@@ -207,7 +229,7 @@ impl Routes {
         let (exit, exited) = oneshot::channel();
         self.exits.lock().insert(id, exit);
         let pid = pid_behind(&pidfd).unwrap_or(pid);
-        let child = Child { pid, pidfd, exited: Some(exited) };
+        let child = Child { pid, pidfd, exited: Some(exited), listener: None };
         // Nobody waits any more: dropping the child kills it.
         if let Some(answer) = answer {
             let _ = answer.send(Ok(child));

@@ -4,6 +4,7 @@
 use crate::connection::init_exit;
 use crate::control::ControlSocket;
 use crate::log::put_line;
+use crate::network::{Caller, NetworkGuard};
 use crate::parent::{Child, ForkError, Notices, Parent};
 use crate::watch::over_memory;
 use crate::zygote::Running;
@@ -66,22 +67,30 @@ impl Template {
     }
 }
 
+/// What a template is built from.
+pub(crate) struct Plan<'a> {
+    pub(crate) zygote: &'a Running,
+    pub(crate) id: u64,
+    pub(crate) manifest: &'a Manifest,
+    pub(crate) network: &'a NetworkGuard,
+    pub(crate) caller: Caller,
+}
+
 /// Builds a template. Lines the module writes while it is loaded go to `log`.
-pub(crate) async fn build(
-    zygote: &Running,
-    id: u64,
-    manifest: &Manifest,
-    log: &mut BytesMut,
-) -> Result<Template, BuildError> {
+pub(crate) async fn build(plan: Plan<'_>, log: &mut BytesMut) -> Result<Template, BuildError> {
+    let Plan { zygote, id, manifest, network, caller } = plan;
     let began = Instant::now();
     let fork_failed = |error: &dyn std::fmt::Display| BuildError::Fork(format!("template: {error}"));
     let (ours, theirs) = ControlSocket::pair().map_err(|error| fork_failed(&error))?;
     let request = ControlRequest::Template { id, manifest: manifest.clone() };
-    let child = zygote.parent.fork(id, &request, theirs.as_fd()).await.map_err(|error| match error {
+    let mut child = zygote.parent.fork(id, &request, theirs.as_fd()).await.map_err(|error| match error {
         ForkError::Gone => BuildError::Lost,
         error => fork_failed(&error),
     })?;
     drop(theirs);
+    if let Some(listener) = child.listener.take() {
+        network.expect(listener, caller);
+    }
     let (parent, mut notices) = Parent::new(ours);
     let over = over_memory(child.pid, zygote.anonymous_bytes, manifest.memory_mb);
     let verdict = initialized(&mut notices, child, manifest.memory_mb, log);

@@ -5,7 +5,7 @@ use crate::control::ControlSocket;
 use crate::parent::Parent;
 use crate::sys;
 use crate::watch::anonymous_bytes_of;
-use environment::ControlReply;
+use environment::{ControlReply, LayerState};
 use nix::sys::signal::Signal;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -29,6 +29,8 @@ pub(crate) struct Running {
     pub(crate) parent: Arc<Parent>,
     /// Anonymous memory of a process without user code.
     pub(crate) anonymous_bytes: u64,
+    /// What of the sandbox this machine gives.
+    pub(crate) sandbox: Arc<[LayerState]>,
 }
 
 /// Why the zygote does not run.
@@ -71,6 +73,15 @@ impl Drop for Zygote {
     }
 }
 
+/// What of the sandbox this machine gives, as a zygote of `binary` finds it.
+///
+/// # Errors
+/// The zygote does not start.
+pub async fn sandbox_layers(binary: &Path) -> Result<Vec<LayerState>, ZygoteError> {
+    let (_process, running) = spawn(binary).await?;
+    Ok(running.sandbox.to_vec())
+}
+
 async fn keep(binary: PathBuf, first: (Process, Running), publish: watch::Sender<Option<Running>>) {
     let mut current = Some(first);
     let mut pause = BACKOFF_MIN;
@@ -108,7 +119,7 @@ async fn spawn(binary: &Path) -> Result<(Process, Running), ZygoteError> {
     let mut command = Command::new(binary);
     command.arg("zygote").arg("--control-fd").arg(theirs.as_raw_fd().to_string());
     // Functions must not see the PoP's own variables.
-    command.env_clear().envs(KEPT_VARIABLES.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
+    command.env_clear();
     command.stdin(Stdio::null());
     sys::keep_open(&mut command, &theirs);
     let mut process = Process::start(command).await.map_err(failed)?;
@@ -117,23 +128,26 @@ async fn spawn(binary: &Path) -> Result<(Process, Running), ZygoteError> {
     let ready = tokio::time::timeout(READY_TIMEOUT, async {
         loop {
             match notices.recv().await {
-                Some(ControlReply::ZygoteReady { engine, .. }) => return Some(engine),
+                Some(ControlReply::ZygoteReady { engine, sandbox, .. }) => return Some((engine, sandbox)),
                 Some(_) => {}
                 None => return None,
             }
         }
     });
-    match ready.await {
-        Ok(Some(engine)) => tracing::info!(engine, pid = process.pid, "zygote ready"),
+    let sandbox = match ready.await {
+        Ok(Some((engine, sandbox))) => {
+            tracing::info!(engine, pid = process.pid, "zygote ready");
+            sandbox
+        }
         Ok(None) => {
             let status = tokio::time::timeout(BACKOFF_MAX, process.ended()).await;
             let status = status.unwrap_or_else(|_| "its control socket closed".into());
             return Err(ZygoteError::Ended { binary: binary.to_path_buf(), status });
         }
         Err(_) => return Err(ZygoteError::Silent { binary: binary.to_path_buf() }),
-    }
+    };
     let anonymous_bytes = anonymous_bytes_of(process.pid).unwrap_or(0);
-    Ok((process, Running { parent: Arc::new(parent), anonymous_bytes }))
+    Ok((process, Running { parent: Arc::new(parent), anonymous_bytes, sandbox: sandbox.into() }))
 }
 
 /// The zygote's process. Dropping it kills it.
@@ -183,4 +197,3 @@ impl Drop for Process {
 const READY_TIMEOUT: Duration = Duration::from_secs(30);
 const BACKOFF_MIN: Duration = Duration::from_millis(50);
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
-const KEPT_VARIABLES: [&str; 3] = ["PATH", "LANG", "RUST_BACKTRACE"];

@@ -6,7 +6,8 @@
 use bytes::Bytes;
 use environment::{Outcome, Runtime};
 use functions::{
-    CpuShare, Function, FunctionConfig, Functions, Invocation, LogSink, Options, PackageSource, Scaling, SnapStart,
+    CpuShare, Function, FunctionConfig, Functions, Invocation, LogSink, NetworkPolicy, Options, PackageSource,
+    SandboxDemand, Scaling, SnapStart,
 };
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -35,6 +36,7 @@ impl Pop {
             environments_max,
             cpu,
             log: LogSink::Files,
+            sandbox: SandboxDemand::WhatThereIs,
         };
         Pop { functions: Functions::start(options).await.unwrap(), directory }
     }
@@ -48,6 +50,8 @@ impl Pop {
             runtime: Runtime::Nodejs22,
             memory_mb: 128,
             timeout: Duration::from_secs(3),
+            tmp_mb: 512,
+            network: NetworkPolicy::default(),
             variables: BTreeMap::new(),
             scaling: Scaling { environments_max: 10, ..Scaling::default() },
             snap_start: SnapStart::default(),
@@ -557,6 +561,7 @@ async fn packages_without_a_function_are_removed_and_those_of_another_process_st
         environments_max: 1,
         cpu: CpuShare::ByMemory,
         log: LogSink::Files,
+        sandbox: SandboxDemand::WhatThereIs,
     };
     // It cleans up when it starts, as any process on this data directory does.
     Functions::start(other.clone()).await.unwrap().stop().await;
@@ -593,6 +598,7 @@ async fn a_runtime_that_does_not_start_is_an_error() {
         environments_max: 1,
         cpu: CpuShare::ByMemory,
         log: LogSink::Files,
+        sandbox: SandboxDemand::WhatThereIs,
     };
     let missing = Functions::start(options("/nowhere/selvedge-js")).await.unwrap_err();
     assert!(missing.to_string().starts_with("cannot start /nowhere/selvedge-js: "), "{missing}");

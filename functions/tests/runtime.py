@@ -146,5 +146,5 @@ def environment(fd, ready=False):
 
 
 control = socket.socket(fileno=int(sys.argv[sys.argv.index("--control-fd") + 1]))
-reply(control, {"ZygoteReady": {"pid": os.getpid(), "engine": "test"}})
+reply(control, {"ZygoteReady": {"pid": os.getpid(), "engine": "test", "sandbox": []}})
 serve(control, in_zygote)

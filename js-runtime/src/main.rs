@@ -2,15 +2,11 @@
 //! writes the start-up snapshot of the built-ins; `zygote --control-fd N` is
 //! started by a PoP and forks templates and environments on request.
 
-mod children;
-mod control;
-mod fork;
 mod inherited;
 mod init_watch;
 mod logs;
 mod madvise;
 mod resident;
-mod sandbox;
 mod serve;
 mod template;
 mod timer;

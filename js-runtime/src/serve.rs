@@ -2,11 +2,9 @@
 //! the engine and back. Idle means blocked in a read: nothing of the handler
 //! runs between invocations, as in Lambda.
 
-use crate::children::restore_signals;
-use crate::fork::exit_now;
 use crate::logs::LogBudget;
 use crate::resident::Resident;
-use crate::sandbox;
+use crate::template::{Order, Zygote};
 use crate::watchdog::{Watchdog, Watched, deadline_in};
 use anyhow::{Context, bail};
 use bytes::{Bytes, BytesMut};
@@ -16,9 +14,9 @@ use environment::{ErrorPayload, Manifest};
 use js_runtime::engine::{Ending, Engine};
 use nix::sys::signal::Signal;
 use nix::sys::socket::{MsgFlags, send};
+use sandbox::{Cell, Entry, exit_now, restore_signals};
 use std::io::{Read, Write};
-use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -30,6 +28,7 @@ pub(crate) struct Birth {
     pub(crate) engine: Engine,
     pub(crate) id: u64,
     pub(crate) socket: OwnedFd,
+    pub(crate) cell: Cell,
     /// Memory that the zygote had, and that no function answers for.
     pub(crate) shared_bytes: u64,
 }
@@ -41,12 +40,14 @@ pub(crate) fn run(birth: Birth, manifest: &Manifest) -> anyhow::Result<()> {
 }
 
 /// For a fork of the zygote: enters the sandbox and loads the code itself.
-pub(crate) fn load_and_run(birth: Birth, manifest: &Manifest) -> anyhow::Result<()> {
+pub(crate) fn load_and_run(zygote: Zygote, order: Order) -> anyhow::Result<()> {
     let started = Instant::now();
-    sandbox::enter_template(manifest)?;
-    let mut environment = Environment::resumed(birth, manifest)?;
+    let Zygote { engine, shared_bytes } = zygote;
+    let Order { id, mut manifest, socket, mut cell, zygote } = order;
+    cell.enter(Entry { id, own: None, zygote, kept: &[socket.as_fd()] }, &mut manifest)?;
+    let mut environment = Environment::resumed(Birth { engine, id, socket, cell, shared_bytes }, &manifest)?;
     environment.watchdog.arm(deadline_in(INIT_TIMEOUT.saturating_sub(started.elapsed())));
-    let loaded = environment.engine.load(manifest);
+    let loaded = environment.engine.load(&manifest);
     let reached = environment.watchdog.disarm();
     if let Some(error) = init_error(loaded.err(), reached, manifest.memory_mb) {
         environment.finish(&[Frame::InitFailed(error)], 1);
@@ -80,19 +81,13 @@ impl Environment {
     fn new(birth: Birth, manifest: &Manifest) -> anyhow::Result<Environment> {
         // For the operator's `ps` and `top`.
         let _ = nix::sys::prctl::set_name(c"js-environment");
-        let Birth { engine, id, socket, shared_bytes } = birth;
+        let Birth { engine, id, socket, cell, shared_bytes } = birth;
         restore_signals()?;
         let resident = Resident::new(shared_bytes, manifest.memory_mb).ok();
         nix::unistd::setsid().context("new session")?;
         // The PoP may have stopped this process when it and the template end: it must see that.
         nix::sys::prctl::set_pdeathsig(Signal::SIGCONT).context("signal at the parent's end")?;
-        let tmp_dir = manifest.tmp_root.join(id.to_string());
-        std::fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&tmp_dir)
-            .with_context(|| format!("private directory {}", tmp_dir.display()))?;
-        sandbox::enter_environment(manifest, &tmp_dir)?;
+        let tmp_dir = cell.enter_environment(manifest, id)?;
         let incoming = UnixStream::from(socket);
         incoming.set_nonblocking(false)?;
         let outbox = Arc::new(Mutex::new(Outbox::new(incoming.try_clone()?, manifest.log_bytes_max)));

@@ -1,45 +1,56 @@
 //! A template: the zygote's copy that entered the sandbox and loaded one
 //! function version. It runs no handler itself; environments are its forks.
 
-use crate::children::{Birth, Children};
-use crate::control::{Control, fit_line, fit_packet};
 use crate::init_watch::InitWatch;
 use crate::logs::LogBudget;
 use crate::resident::Resident;
-use crate::{fork, sandbox, serve};
+use crate::serve;
 use anyhow::Context;
 use environment::frame::Exiting;
 use environment::limits::INIT_TIMEOUT;
 use environment::{ControlReply, ErrorPayload, Manifest};
 use js_runtime::engine::{Engine, Loaded};
+use sandbox::{Birth, Cell, Children, Control, Entry, Source, fit_line, fit_packet};
 use std::cell::RefCell;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-/// What a template is made of.
+/// The zygote's memory, of which this process is a copy.
 pub(crate) struct Zygote {
     pub(crate) engine: Engine,
     /// Memory that the zygote had, and that no function answers for.
     pub(crate) shared_bytes: u64,
 }
 
+/// What a new child of the zygote is to become.
+pub(crate) struct Order {
+    pub(crate) id: u64,
+    pub(crate) manifest: Manifest,
+    /// Its own socket to the PoP.
+    pub(crate) socket: OwnedFd,
+    pub(crate) cell: Cell,
+    pub(crate) zygote: Control,
+}
+
 /// Loads the function, tells the PoP how that went, and forks environments until the PoP is gone.
-pub(crate) fn run(zygote: Zygote, manifest: Manifest, socket: OwnedFd) -> anyhow::Result<()> {
+pub(crate) fn run(zygote: Zygote, order: Order) -> anyhow::Result<()> {
     let started = Instant::now();
     // For the operator's `ps` and `top`.
     let _ = nix::sys::prctl::set_name(c"js-template");
     let Zygote { mut engine, shared_bytes } = zygote;
-    let children = Rc::new(Children::new(Control::new(socket)?)?);
-    if let Err(error) = sandbox::enter_template(&manifest) {
+    let Order { id, mut manifest, socket, mut cell, zygote } = order;
+    let mut control = Control::new(socket)?;
+    if let Err(error) = cell.enter(Entry { id, own: Some(&mut control), zygote, kept: &[] }, &mut manifest) {
         let error = ErrorPayload {
             error_type: "Runtime.PlatformError".to_owned(),
-            error_message: format!("the sandbox cannot be entered: {error:#}"),
+            error_message: format!("the sandbox cannot be entered: {error}"),
             trace: Vec::new(),
         };
-        children.control().send(&ControlReply::InitFailed { error }, None)?;
-        fork::exit_now(1);
+        control.send(&ControlReply::InitFailed { error }, None)?;
+        sandbox::exit_now(1);
     }
+    let children = Rc::new(Children::new(control, Source::Template(cell))?);
     log_to_control(&mut engine, &children, manifest.log_bytes_max);
     let began = Instant::now();
     let resident = Resident::new(shared_bytes, manifest.memory_mb).ok();
@@ -54,17 +65,17 @@ pub(crate) fn run(zygote: Zygote, manifest: Manifest, socket: OwnedFd) -> anyhow
         Ok(loaded) => loaded.unshared.or_else(second_thread),
         Err(error) => {
             children.control().send(&ControlReply::InitFailed { error: fit_packet(error) }, None)?;
-            fork::exit_now(0);
+            sandbox::exit_now(0);
         }
     };
     let init_ms = began.elapsed().as_secs_f64() * 1e3;
     children.control().send(&ControlReply::Initialized { init_ms, unshared }, None)?;
     match children.serve()? {
-        None => fork::exit_now(0),
-        Some(Birth::Environment { id, socket, .. }) => {
-            serve::run(serve::Birth { engine, id, socket, shared_bytes }, &manifest)
+        None => sandbox::exit_now(0),
+        Some(Birth::Copy { id, socket, cell }) => {
+            serve::run(serve::Birth { engine, id, socket, cell, shared_bytes }, &manifest)
         }
-        Some(Birth::Template { .. }) => anyhow::bail!("a template cannot make templates"),
+        Some(_) => anyhow::bail!("a template makes copies of itself only"),
     }
 }
 
@@ -103,7 +114,7 @@ fn log_to_control(engine: &mut Engine, children: &Rc<Children>, bytes_max: usize
 fn second_thread() -> Option<String> {
     let patience = Instant::now() + THREAD_PATIENCE;
     loop {
-        match fork::thread_count() {
+        match sandbox::thread_count() {
             Ok(1) => return None,
             Ok(count) if Instant::now() > patience => {
                 return Some(format!("{count} threads run after the init phase, only 1 can be copied"));

@@ -2,7 +2,7 @@
 //! feature whose change would rebuild half of the dependencies.
 #![allow(unsafe_code)]
 
-use crate::fork::adopt;
+use sandbox::adopt;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::time::Duration;

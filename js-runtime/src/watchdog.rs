@@ -4,7 +4,6 @@
 //! nothing: the handler's thread stores a number and, at most once per tick,
 //! arms a timer.
 
-use crate::fork::exit_now;
 use crate::resident::Resident;
 use crate::serve::Outbox;
 use crate::timer::Timer;
@@ -12,6 +11,7 @@ use environment::frame::Exiting;
 use js_runtime::engine::Stopper;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use sandbox::exit_now;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};

@@ -1,15 +1,13 @@
 //! The zygote: V8 up, built-ins loaded, no user code, one thread. Every
 //! template, and every environment that cannot share one, is forked from it.
 
-use crate::children::{Birth, Children};
-use crate::control::Control;
-use crate::{fork, inherited, resident, sandbox, serve, template};
+use crate::{inherited, resident, serve, template};
 use anyhow::{Context, ensure};
 use environment::ControlReply;
 use js_runtime::{engine::Engine, snapshot};
 use nix::sys::signal::Signal;
 use nix::unistd::{getppid, setsid};
-use std::io::Write;
+use sandbox::{Birth, Children, Control, Sandbox, Source};
 use std::os::fd::RawFd;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -18,36 +16,35 @@ use std::rc::Rc;
 pub(crate) fn run(control_fd: RawFd) -> anyhow::Result<()> {
     end_with_parent()?;
     inherited::settle();
-    let control = Control::new(fork::adopt(control_fd)).context("--control-fd")?;
+    let control = Control::new(sandbox::adopt(control_fd)).context("--control-fd")?;
+    let sandbox = Sandbox::probe().context("sandbox")?;
+    let layers = sandbox.layers();
     let snapshot = snapshot::load(&snapshot_path()?)?;
     let engine = Engine::new(snapshot, Rc::new(|_| {}))?;
-    let threads = fork::thread_count()?;
+    let threads = sandbox::thread_count()?;
     ensure!(threads == 1, "the zygote has {threads} threads after starting V8, and can fork only with 1");
-    if let Some(missing) = sandbox::missing() {
-        let _ = writeln!(std::io::stderr(), "selvedge-js: {missing}");
-    }
-    let children = Children::new(control)?;
+    let children = Children::new(control, Source::Zygote(sandbox))?;
     let pid = i32::try_from(std::process::id()).expect("process ids are positive ints");
     let engine_version = format!("V8 {}", deno_core::v8::V8::get_version());
-    children.control().send(&ControlReply::ZygoteReady { pid, engine: engine_version }, None)?;
+    children.control().send(&ControlReply::ZygoteReady { pid, engine: engine_version, sandbox: layers }, None)?;
     // Without /proc nothing is known of what is shared: then only the supervisor limits memory.
     let shared_bytes = resident::anonymous_bytes().unwrap_or(u64::MAX / 2);
     match children.serve()? {
-        None => fork::exit_now(0),
-        Some(Birth::Template { manifest, socket }) => {
-            template::run(template::Zygote { engine, shared_bytes }, manifest, socket)
-        }
-        Some(Birth::Environment { id, manifest: Some(manifest), socket }) => {
-            serve::load_and_run(serve::Birth { engine, id, socket, shared_bytes }, &manifest)
-        }
-        Some(Birth::Environment { id, manifest: None, .. }) => {
-            anyhow::bail!("environment {id}: a zygote needs a manifest to make one")
-        }
+        None => sandbox::exit_now(0),
+        Some(Birth::Template { id, manifest, socket, cell, zygote }) => template::run(
+            template::Zygote { engine, shared_bytes },
+            template::Order { id, manifest, socket, cell, zygote },
+        ),
+        Some(Birth::Unshared { id, manifest, socket, cell, zygote }) => serve::load_and_run(
+            template::Zygote { engine, shared_bytes },
+            template::Order { id, manifest, socket, cell, zygote },
+        ),
+        Some(Birth::Copy { id, .. }) => anyhow::bail!("environment {id}: a zygote makes no copies"),
     }
 }
 
-/// A PoP that is killed takes its zygote along. Environments do not inherit
-/// this: they end when their own socket closes.
+/// A PoP that is killed takes its zygote along. Children do not inherit
+/// this: their keeper watches the PoP, and they end when their own socket closes.
 fn end_with_parent() -> anyhow::Result<()> {
     let parent = getppid();
     nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;

@@ -5,6 +5,7 @@ use crate::viewer::{self, Ask, Reply};
 use crate::wait_for;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -20,6 +21,14 @@ pub struct EdgeBuilder {
     config: String,
     tls: bool,
     environment: Environment,
+    launch: Launch,
+}
+
+/// How the program is started: through which other one, and with which further arguments.
+#[derive(Default)]
+struct Launch {
+    by: Vec<String>,
+    arguments: Vec<String>,
 }
 
 /// Variables of the program, by name.
@@ -81,6 +90,20 @@ impl EdgeBuilder {
         self
     }
 
+    /// Starts the program through another one, which gets its path and arguments.
+    #[must_use]
+    pub fn launched_by(mut self, words: &[&str]) -> EdgeBuilder {
+        self.launch.by = words.iter().map(ToString::to_string).collect();
+        self
+    }
+
+    /// A further argument of `selvedge serve`.
+    #[must_use]
+    pub fn with(mut self, argument: &str) -> EdgeBuilder {
+        self.launch.arguments.push(argument.to_owned());
+        self
+    }
+
     /// Where the files are.
     #[must_use]
     pub fn path(&self) -> &Path {
@@ -98,8 +121,8 @@ impl EdgeBuilder {
             server.push_str(&format!("https = [\"{https}\"]\ncertificates = \"certs\"\n"));
         }
         let server = server + &self.server;
-        let EdgeBuilder { directory, functions, config, environment, .. } = self;
-        let edge = Edge { child: None, http, https, server, functions, directory, environment };
+        let EdgeBuilder { directory, functions, config, environment, launch, .. } = self;
+        let edge = Edge { child: None, http, https, server, functions, directory, environment, launch };
         edge.write_config(&config);
         edge.run().await
     }
@@ -114,6 +137,7 @@ pub struct Edge {
     functions: String,
     directory: TempDir,
     environment: Environment,
+    launch: Launch,
 }
 
 impl Edge {
@@ -123,7 +147,15 @@ impl Edge {
     pub fn builder() -> EdgeBuilder {
         let directory = tempfile::tempdir().expect("temporary files can be made");
         let (server, functions, config) = Default::default();
-        EdgeBuilder { directory, server, functions, config, tls: false, environment: Vec::new() }
+        EdgeBuilder {
+            directory,
+            server,
+            functions,
+            config,
+            tls: false,
+            environment: Vec::new(),
+            launch: Launch::default(),
+        }
     }
 
     /// Asks over HTTP/1.1.
@@ -229,10 +261,14 @@ impl Edge {
     async fn run(mut self) -> Edge {
         let terminal = File::create(self.path().join("terminal")).expect("the terminal's file is writable");
         let errors = terminal.try_clone().expect("a file can be shared");
-        let child = Command::new(program("selvedge"))
+        let mut words: Vec<OsString> = self.launch.by.iter().map(OsString::from).collect();
+        words.push(program("selvedge").into_os_string());
+        let child = Command::new(&words[0])
+            .args(&words[1..])
             .arg("serve")
             .arg("--config")
             .arg(self.path().join("selvedge.toml"))
+            .args(&self.launch.arguments)
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(terminal)

@@ -3,7 +3,8 @@
 
 use environment::{ErrorPayload, Outcome, Runtime};
 use functions::{
-    CpuShare, FunctionConfig, Functions, Invocation, LogSink, Options, PackageSource, PrepareError, Scaling, SnapStart,
+    CpuShare, FunctionConfig, Functions, Invocation, LogSink, NetworkPolicy, Options, PackageSource, PrepareError,
+    SandboxDemand, Scaling, SnapStart,
 };
 use selvedge_tests::conformance::{Case, cases};
 use selvedge_tests::edge::program;
@@ -20,6 +21,7 @@ async fn every_case_gives_what_lambda_gives() {
         data_dir: data.path().to_owned(),
         environments_max: 8,
         cpu: CpuShare::ByMemory,
+        sandbox: SandboxDemand::WhatThereIs,
         log: LogSink::Files,
     })
     .await
@@ -49,6 +51,8 @@ async fn invoke(functions: &Arc<Functions>, case: &Case, runtime: &str) -> Resul
         runtime: Runtime::from_id(runtime).expect("cases name runtimes there are"),
         memory_mb: 128,
         timeout: Duration::from_secs(5),
+        tmp_mb: 512,
+        network: NetworkPolicy::default(),
         variables: BTreeMap::new(),
         scaling: Scaling { environments_max: 1, ..Scaling::default() },
         snap_start: SnapStart::default(),

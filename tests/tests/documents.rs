@@ -40,6 +40,7 @@ fn every_test_that_limits_md_names_is_there() {
         "deployment/src",
         "js-runtime/src",
         "js-runtime/tests",
+        "sandbox/tests",
     ] {
         add_sources(&root.join(directory), &mut sources);
     }
@@ -62,6 +63,22 @@ fn limits_md_names_every_hostile_case_and_no_other() {
     let cases = selvedge_tests::hostile::hostile_cases();
     let there: Vec<&str> = cases.iter().map(|case| case.name.as_str()).collect();
     assert_eq!(named, there);
+}
+
+#[test]
+fn every_test_that_security_md_names_is_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ is in the repository");
+    let page = fs::read_to_string(root.join("docs/security.md")).unwrap();
+    let mut sources = String::new();
+    for directory in ["tests/tests", "sandbox/tests"] {
+        add_sources(&root.join(directory), &mut sources);
+    }
+    let is_test = |name: &&str| name.matches('_').count() >= 3 && !name.contains(['/', '.', ' ']);
+    let tests: Vec<&str> = page.split('`').skip(1).step_by(2).filter(is_test).collect();
+    assert!(tests.len() > 15, "{} tests are named", tests.len());
+    for test in tests {
+        assert!(sources.contains(&format!("fn {test}(")), "no test {test}");
+    }
 }
 
 fn add_sources(directory: &Path, into: &mut String) {

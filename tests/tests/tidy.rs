@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 const OWNERS: [(&str, &[&str]); 3] =
     [("js-runtime", &["deno_", "v8::"]), ("proxy", &["pingora"]), ("certs", &["rcgen", "x509_parser"])];
 
-const CRATES: [&str; 7] = ["cli", "environment", "functions", "deployment", "proxy", "certs", "js-runtime"];
+const CRATES: [&str; 8] = ["cli", "environment", "functions", "deployment", "proxy", "certs", "sandbox", "js-runtime"];
 
 const FILE_LINES_MAX: usize = 400;
 

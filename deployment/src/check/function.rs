@@ -2,13 +2,13 @@
 
 use environment::Runtime;
 use environment::limits;
-use functions::{FunctionConfig, PackageSource};
+use functions::{FunctionConfig, NetworkPolicy, PackageSource};
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::{Context, scaling};
-use crate::raw::{Named, RawFunction, Text};
+use crate::raw::{Named, RawFunction, RawNetwork, Text};
 use crate::units;
 
 /// AWS: "CreateFunction", FunctionName without an ARN; and Handler.
@@ -29,6 +29,7 @@ pub(super) fn function(ctx: &mut Context, name: &Text, raw: &RawFunction) -> Opt
     check_name(ctx, name);
     let package = package(ctx, name, raw);
     let timeout_bounds = timeout_bounds(ctx, raw);
+    let tmp_bounds = limits::TMP_MB_MIN..=limits::TMP_MB_MAX;
     let memory_bounds = limits::MEMORY_MB_MIN..=limits::MEMORY_MB_MAX;
     let config = FunctionConfig {
         name: name.get_ref().clone(),
@@ -37,6 +38,8 @@ pub(super) fn function(ctx: &mut Context, name: &Text, raw: &RawFunction) -> Opt
         runtime: runtime(ctx, raw),
         memory_mb: ctx.number("memory_mb", raw.memory_mb.as_ref(), limits::MEMORY_MB_DEFAULT, memory_bounds),
         timeout: ctx.duration("timeout", raw.timeout.as_ref(), limits::TIMEOUT_DEFAULT, timeout_bounds),
+        tmp_mb: ctx.number("tmp_mb", raw.tmp_mb.as_ref(), limits::TMP_MB_DEFAULT, tmp_bounds),
+        network: network(ctx, raw.network.as_ref()),
         variables: variables(ctx, name, &raw.environment),
         scaling: scaling::scaling(ctx, raw),
         snap_start: scaling::snap_start(ctx, raw),
@@ -134,6 +137,17 @@ fn runtime(ctx: &mut Context, raw: &RawFunction) -> Runtime {
         ctx.findings.add(runtime.span(), format!("runtime {:?} is not one of {known}", runtime.get_ref()));
         RUNTIME_DEFAULT
     })
+}
+
+fn network(ctx: &mut Context, raw: Option<&RawNetwork>) -> NetworkPolicy {
+    let allow = raw.map_or(&[][..], |raw| &raw.allow);
+    for entry in allow {
+        if let Err(error) = NetworkPolicy::parse([entry.get_ref().as_str()]) {
+            ctx.findings.add(entry.span(), format!("network: {error}"));
+        }
+    }
+    // What cannot be read was said above; the deployment is not built then.
+    NetworkPolicy::parse(allow.iter().map(|entry| entry.get_ref().as_str())).unwrap_or_default()
 }
 
 fn variables(ctx: &mut Context, function: &Text, raw: &Named<String>) -> BTreeMap<String, String> {

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::config::{Scaling, SnapStart};
+use crate::network::NetworkPolicy;
 use environment::Runtime;
 use std::fs::{self, File};
 use std::io::Write;
@@ -20,6 +21,8 @@ fn function(package: PackageSource) -> FunctionConfig {
         runtime: Runtime::Nodejs22,
         memory_mb: 128,
         timeout: Duration::from_secs(3),
+        tmp_mb: 512,
+        network: NetworkPolicy::default(),
         variables: std::collections::BTreeMap::new(),
         scaling: Scaling { environments_max: 10, ..Scaling::default() },
         snap_start: SnapStart::default(),

@@ -7,7 +7,9 @@ use environment::{ControlReply, ControlRequest, Manifest, Runtime};
 use nix::cmsg_space;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::signal::{Signal, kill as signal};
-use nix::sys::socket::{AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, recvmsg, sendmsg, socketpair};
+use nix::sys::socket::{
+    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, recvmsg, sendmsg, socketpair,
+};
 use nix::unistd::Pid;
 use std::io::{IoSlice, IoSliceMut, Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
@@ -31,14 +33,33 @@ impl Control {
 
     /// The next reply and how many descriptors came with it (they stay open until the test ends).
     pub(crate) fn receive(&self) -> (ControlReply, usize) {
+        loop {
+            match self.receive_any() {
+                // Nobody answers network calls in these tests.
+                (ControlReply::Listening { .. }, 1) => {}
+                other => return other,
+            }
+        }
+    }
+
+    fn receive_any(&self) -> (ControlReply, usize) {
         let mut packet = vec![0; 256 * 1024];
         let mut space = cmsg_space!([RawFd; 1]);
         let mut parts = [IoSliceMut::new(&mut packet)];
         let message =
             recvmsg::<()>(self.0.as_raw_fd(), &mut parts, Some(&mut space), MsgFlags::MSG_CMSG_CLOEXEC).unwrap();
-        let (length, attached) = (message.bytes, message.cmsgs().unwrap().count());
+        let rights = message.cmsgs().unwrap().filter_map(|part| match part {
+            ControlMessageOwned::ScmRights(descriptors) => Some(descriptors),
+            _ => None,
+        });
+        let attached: Vec<RawFd> = rights.flatten().collect();
+        let length = message.bytes;
         assert!(length > 0, "the process closed its control socket");
-        (serde_json::from_slice(&packet[..length]).unwrap(), attached)
+        let mut reply = serde_json::from_slice(&packet[..length]).unwrap();
+        if let (ControlReply::Forked { pid, .. }, Some(pidfd)) = (&mut reply, attached.first()) {
+            *pid = pid_behind(*pidfd);
+        }
+        (reply, attached.len())
     }
 
     /// The first reply that is no log line.
@@ -92,7 +113,7 @@ impl Zygote {
         drop(theirs);
         let control = Control(ours);
         match control.receive().0 {
-            ControlReply::ZygoteReady { pid, engine } => {
+            ControlReply::ZygoteReady { pid, engine, .. } => {
                 assert_eq!(u32::try_from(pid).unwrap(), child.id());
                 Zygote { child, control, engine, dir: tempdir::Dir::new() }
             }
@@ -189,6 +210,13 @@ pub(crate) fn kill(pid: i32) {
     signal(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
 }
 
+/// The pid as this process sees it: a template's own is of its namespace.
+fn pid_behind(pidfd: RawFd) -> i32 {
+    let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{pidfd}")).unwrap();
+    let line = text.lines().find_map(|line| line.strip_prefix("Pid:")).unwrap();
+    line.trim().parse().unwrap()
+}
+
 /// Whether `pid` runs: neither gone nor a zombie.
 pub(crate) fn lives(pid: i32) -> bool {
     std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
@@ -244,6 +272,7 @@ mod tempdir {
                 memory_mb: 128,
                 timeout_ms: 3000,
                 initialization: environment::Initialization::OnDemand,
+                tmp_mb: 512,
                 log_group_name: "/aws/lambda/f".into(),
                 log_stream_name: "s".into(),
                 log_bytes_max: 1024 * 1024,

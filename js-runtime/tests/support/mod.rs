@@ -67,6 +67,7 @@ impl Play {
             memory_mb: 128,
             timeout_ms: 3000,
             initialization: environment::Initialization::OnDemand,
+            tmp_mb: 512,
             log_group_name: "/aws/lambda/f".into(),
             log_stream_name: "stream".into(),
             log_bytes_max: 1 << 20,

@@ -1,5 +1,5 @@
-//! The process calls that the safe wrappers lack: fork, a pidfd for the child,
-//! reaping with resource use, adopting descriptors, ending at once.
+//! The process calls that the safe wrappers lack: fork, pidfds, reaping with
+//! resource use, adopting descriptors, ending at once.
 #![allow(unsafe_code)]
 
 use environment::Exit;
@@ -7,10 +7,16 @@ use nix::unistd::{ForkResult, Pid};
 use std::io;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 
-/// Which side of a fork this is.
-pub(crate) enum Forked {
-    Child,
+/// Which side of a fork this is: the child with what it was given, or its parent.
+pub(crate) enum Forked<T> {
+    Child(T),
     Parent { pid: i32, pidfd: OwnedFd },
+}
+
+/// Which side of a plain fork this is.
+pub(crate) enum Side {
+    Child,
+    Parent(i32),
 }
 
 /// A child that ended and was reaped.
@@ -22,35 +28,50 @@ pub(crate) struct Reaped {
 }
 
 /// Threads of this process.
-pub(crate) fn thread_count() -> io::Result<usize> {
+pub fn thread_count() -> io::Result<usize> {
     Ok(std::fs::read_dir("/proc/self/task")?.count())
 }
 
 /// Forks. Refuses when this process has a second thread: its locks would stay
 /// held for ever in the child. The pidfd is opened before anybody can reap.
-pub(crate) fn fork() -> io::Result<Forked> {
-    let threads = thread_count()?;
-    if threads != 1 {
-        return Err(io::Error::other(format!("a process with {threads} threads cannot be forked, only one with 1")));
-    }
-    // SAFETY: there is exactly one thread (checked above), so the child's copy of every lock and
-    // allocator structure is consistent and the child may run any code.
-    match unsafe { nix::unistd::fork() }? {
-        ForkResult::Child => Ok(Forked::Child),
-        ForkResult::Parent { child } => match pidfd_open(child) {
-            Ok(pidfd) => Ok(Forked::Parent { pid: child.as_raw(), pidfd }),
+pub(crate) fn fork() -> io::Result<Forked<()>> {
+    check_threads()?;
+    match fork_again()? {
+        Side::Child => Ok(Forked::Child(())),
+        Side::Parent(pid) => match pidfd_open(pid) {
+            Ok(pidfd) => Ok(Forked::Parent { pid, pidfd }),
             Err(error) => {
                 // The PoP could neither watch nor kill it. It is reaped like any other child.
-                let _ = nix::sys::signal::kill(child, nix::sys::signal::Signal::SIGKILL);
+                let _ = nix::sys::signal::kill(Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL);
                 Err(error)
             }
         },
     }
 }
 
-fn pidfd_open(pid: Pid) -> io::Result<OwnedFd> {
+/// Whether this process may fork.
+pub(crate) fn check_threads() -> io::Result<()> {
+    match thread_count()? {
+        1 => Ok(()),
+        threads => Err(io::Error::other(format!("a process with {threads} threads cannot be forked, only one with 1"))),
+    }
+}
+
+/// Forks a process that has one thread: callers have checked, or come from a fork themselves and
+/// started none since.
+pub(crate) fn fork_again() -> io::Result<Side> {
+    // SAFETY: there is exactly one thread, so the child's copy of every lock and allocator structure
+    // is consistent and the child may run any code.
+    match unsafe { nix::unistd::fork() }? {
+        ForkResult::Child => Ok(Side::Child),
+        ForkResult::Parent { child } => Ok(Side::Parent(child.as_raw())),
+    }
+}
+
+/// A descriptor of a process: this one's child that nobody has reaped, or its parent.
+pub(crate) fn pidfd_open(pid: i32) -> io::Result<OwnedFd> {
     // SAFETY: pidfd_open takes two integers and touches no memory of ours.
-    let descriptor = unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0) };
+    let descriptor = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
     if descriptor < 0 {
         return Err(io::Error::last_os_error());
     }
@@ -59,7 +80,7 @@ fn pidfd_open(pid: Pid) -> io::Result<OwnedFd> {
 
 /// Takes ownership of a descriptor that arrived as a number: in an argument or
 /// in a control message.
-pub(crate) fn adopt(descriptor: RawFd) -> OwnedFd {
+pub fn adopt(descriptor: RawFd) -> OwnedFd {
     // SAFETY: callers pass a number that was handed to this process for it alone and that
     // nothing else in the process owns.
     unsafe { OwnedFd::from_raw_fd(descriptor) }
@@ -91,7 +112,7 @@ pub(crate) fn reap() -> Option<Reaped> {
 
 /// Ends the process without running destructors: V8's must not run while the
 /// isolate is busy, and a fork must not flush what its parent buffered.
-pub(crate) fn exit_now(code: i32) -> ! {
+pub fn exit_now(code: i32) -> ! {
     // SAFETY: _exit does not return and needs nothing.
     unsafe { libc::_exit(code) }
 }

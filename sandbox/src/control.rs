@@ -2,7 +2,8 @@
 //! `SOCK_SEQPACKET` packet, at most one descriptor attached to each.
 
 use crate::fork::adopt;
-use environment::{ControlReply, ControlRequest, ErrorPayload};
+use crate::request::{Packet, Request};
+use environment::{ControlReply, ErrorPayload};
 use nix::cmsg_space;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
@@ -11,25 +12,38 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 /// This process's end of a control socket.
-pub(crate) struct Control {
+pub struct Control {
     socket: OwnedFd,
 }
 
 impl Control {
     /// Takes over `socket` and makes it blocking: a zygote or template has nothing else to do.
-    pub(crate) fn new(socket: OwnedFd) -> io::Result<Control> {
+    ///
+    /// # Errors
+    /// It is no open descriptor.
+    pub fn new(socket: OwnedFd) -> io::Result<Control> {
         let flags = OFlag::from_bits_retain(fcntl(&socket, FcntlArg::F_GETFL)?);
         fcntl(&socket, FcntlArg::F_SETFL(flags & !OFlag::O_NONBLOCK))?;
         fcntl(&socket, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
         Ok(Control { socket })
     }
 
+    /// Moves it to the descriptor `number`, which nothing else has.
+    pub(crate) fn move_to(&mut self, number: RawFd) -> io::Result<()> {
+        let moved = adopt(fcntl(&self.socket, FcntlArg::F_DUPFD_CLOEXEC(number))?);
+        if moved.as_raw_fd() != number {
+            return Err(io::Error::other(format!("descriptor {number} is in use")));
+        }
+        self.socket = moved;
+        Ok(())
+    }
+
     /// The next request with its descriptor; `None` when the PoP is gone.
-    pub(crate) fn receive(&self) -> io::Result<Option<(ControlRequest, Option<OwnedFd>)>> {
-        let mut packet = vec![0; REQUEST_BYTES_MAX];
+    pub(crate) fn receive(&self) -> io::Result<Option<(Request, Option<OwnedFd>)>> {
+        let mut packet = Packet(vec![0; REQUEST_BYTES_MAX]);
         let mut attached = cmsg_space!([RawFd; 1]);
         let (length, flags, descriptor) = loop {
-            let mut parts = [IoSliceMut::new(&mut packet)];
+            let mut parts = [IoSliceMut::new(&mut packet.0)];
             let flags = MsgFlags::MSG_CMSG_CLOEXEC;
             match recvmsg::<()>(self.socket.as_raw_fd(), &mut parts, Some(&mut attached), flags) {
                 Ok(message) => {
@@ -50,13 +64,15 @@ impl Control {
         if flags.contains(MsgFlags::MSG_TRUNC) {
             return Err(io::Error::other(format!("control request is over the limit of {REQUEST_BYTES_MAX} bytes")));
         }
-        let request = serde_json::from_slice(&packet[..length])
-            .map_err(|error| io::Error::other(format!("control request cannot be parsed: {error}")))?;
-        Ok(Some((request, descriptor)))
+        packet.0.truncate(length);
+        Ok(Some((Request::read(packet)?, descriptor)))
     }
 
     /// Sends `reply`, with `descriptor` attached when there is one.
-    pub(crate) fn send(&self, reply: &ControlReply, descriptor: Option<BorrowedFd<'_>>) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// The PoP is gone, or the reply does not fit a packet.
+    pub fn send(&self, reply: &ControlReply, descriptor: Option<BorrowedFd<'_>>) -> io::Result<()> {
         let packet = serde_json::to_vec(reply)?;
         let parts = [IoSlice::new(&packet)];
         let numbers: Vec<RawFd> = descriptor.iter().map(AsRawFd::as_raw_fd).collect();
@@ -79,14 +95,16 @@ impl AsFd for Control {
 }
 
 /// A log line that fits one packet.
-pub(crate) fn fit_line(line: &[u8]) -> String {
+#[must_use]
+pub fn fit_line(line: &[u8]) -> String {
     let mut line = String::from_utf8_lossy(line).into_owned();
     cut(&mut line, TEXT_BYTES_MAX);
     line
 }
 
 /// `error` cut to what fits one packet whatever the handler's module threw.
-pub(crate) fn fit_packet(mut error: ErrorPayload) -> ErrorPayload {
+#[must_use]
+pub fn fit_packet(mut error: ErrorPayload) -> ErrorPayload {
     cut(&mut error.error_type, TEXT_BYTES_MAX);
     cut(&mut error.error_message, TEXT_BYTES_MAX);
     error.trace.truncate(TRACE_LINES_MAX);
