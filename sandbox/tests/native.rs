@@ -174,8 +174,12 @@ async fn nothing_of_the_machine_is_visible() {
 #[tokio::test]
 async fn another_functions_variables_are_not_even_left_in_memory() {
     let pop = Pop::start().await;
-    let _two = pop.functions.prepare(&pop.config("two", &[])).await.unwrap();
-    let mut unshared = pop.config("two", &[]);
+    let mut two = pop.config("two", &[]);
+    // More and longer than what an allocator or the next function's own variables happen to cover.
+    let secret = |count: usize| (format!("SECRET_{count}"), format!("{:64}variable of two", ""));
+    two.variables.extend((0..100).map(secret));
+    let _two = pop.functions.prepare(&two).await.unwrap();
+    let mut unshared = two.clone();
     unshared.handler = "index.unshared".into();
     let unshared = pop.functions.prepare(&unshared).await.unwrap();
     act(&unshared, json!({"act": "list", "at": "/tmp"})).await;
