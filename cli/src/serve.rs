@@ -51,15 +51,15 @@ async fn run(file: &Path, config: Config, (sink, demand): (LogSink, SandboxDeman
     let (digest, count) = (deployment.digest.clone(), deployment.functions.len());
     tracing::info!(deployment = %digest, functions = count, %prepare_ms, "prepared");
 
+    let live = Live::new(deployment, prepared.functions());
+    let sockets = Arc::clone(&directories);
+    let edge = Edge::new(&server, Arc::clone(&live), Arc::new(move |directory| sockets.socket(directory)))?;
     let listeners = listen::bind(&server, store).map_err(|error| anyhow!("{error}"))?;
     for (scheme, addresses) in [("http", listeners.http_addresses()), ("https", listeners.https_addresses())] {
         for address in addresses {
             tracing::info!("listening on {scheme}://{address}");
         }
     }
-    let live = Live::new(deployment, prepared.functions());
-    let sockets = Arc::clone(&directories);
-    let edge = Edge::new(&server, Arc::clone(&live), Arc::new(move |directory| sockets.socket(directory)));
     let (file, stops) = (file.to_path_buf(), Arc::clone(&functions));
     let reload = tokio::spawn(Reload { file, server, functions, prepared, live, directories }.run(hangup));
     listeners.run(edge, shutdown).await;

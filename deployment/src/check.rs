@@ -2,6 +2,7 @@
 //! problem it finds and goes on, so that one run of `check` shows them all.
 
 mod behavior;
+mod cache_disk;
 mod distribution;
 mod error_page;
 mod field;

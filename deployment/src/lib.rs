@@ -23,7 +23,7 @@ pub use model::{
 pub use normalise::normalise;
 pub use pattern::PathPattern;
 pub use problem::{Problem, Problems};
-pub use server::Server;
+pub use server::{CacheDisk, Server};
 
 /// A whole configuration file: how the process listens, and what it runs.
 #[derive(Clone, Debug)]

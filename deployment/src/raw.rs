@@ -33,6 +33,7 @@ pub(crate) struct RawServer {
     pub(crate) data_dir: Option<Text>,
     pub(crate) cache_size: Option<Text>,
     pub(crate) cache_object_size_max: Option<Text>,
+    pub(crate) cache_disk: Option<Spanned<RawCacheDisk>>,
     pub(crate) header_timeout: Option<Text>,
     pub(crate) body_timeout: Option<Text>,
     pub(crate) idle_timeout: Option<Text>,
@@ -43,6 +44,14 @@ pub(crate) struct RawServer {
     pub(crate) environments_max: Option<Spanned<i64>>,
     pub(crate) cpu: Option<Text>,
     pub(crate) strict_aws: Option<bool>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawCacheDisk {
+    pub(crate) directory: Option<Text>,
+    pub(crate) size: Option<Text>,
+    pub(crate) object_size_max: Option<Text>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -15,8 +15,10 @@ pub struct Server {
     /// Logs, unpacked packages and sockets; created when missing.
     pub data_dir: PathBuf,
     pub cache_bytes: u64,
-    /// A larger response is not stored.
+    /// A larger response is not kept in memory.
     pub cache_object_bytes_max: u64,
+    /// The cache's second tier, where there is one.
+    pub cache_disk: Option<CacheDisk>,
     /// For the whole header of a request, from its first byte.
     pub header_timeout: Duration,
     /// For every gap in a request's body.
@@ -31,4 +33,14 @@ pub struct Server {
     /// Execution environments of all functions at one time.
     pub environments_max: usize,
     pub cpu: CpuShare,
+}
+
+/// A directory that keeps cached responses, those that memory has no room for among them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CacheDisk {
+    /// Of one process alone; created when missing.
+    pub directory: PathBuf,
+    pub bytes: u64,
+    /// A larger response is not stored at all.
+    pub object_bytes_max: u64,
 }

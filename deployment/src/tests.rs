@@ -264,6 +264,41 @@ fn contradictions_are_errors() {
 }
 
 #[test]
+fn a_disk_for_the_cache_is_whole_or_an_error() {
+    let project = Project::new();
+    let load = |lines: &str| project.load(&format!("[server]\n{lines}\n")).unwrap().server.cache_disk;
+    assert_eq!(load(""), None);
+    let disk = load("cache_disk = { directory = 'cache', size = '10 GB' }").unwrap();
+    assert!(disk.directory.is_absolute() && disk.directory.ends_with("cache"), "{}", disk.directory.display());
+    assert_eq!((disk.bytes, disk.object_bytes_max), (10 << 30, 10 << 28));
+    let disk = load("cache_disk = { directory = 'cache', size = '1 GB', object_size_max = '1 GB' }").unwrap();
+    assert_eq!(disk.object_bytes_max, 1 << 30);
+    for (lines, line, message) in [
+        ("cache_disk = { size = '1 GB' }", 2, "needs directory"),
+        ("cache_disk = { directory = 'cache' }", 2, "needs size"),
+        ("cache_disk = { directory = 'cache', size = '1 GB', max = '1 GB' }", 2, "unknown field `max`"),
+        ("cache_disk = { directory = 'cache', size = '1 KB' }", 2, "cache_disk.size is 1024 bytes"),
+        (
+            "cache_size = '1 GB'\ncache_disk = { directory = 'cache', size = '32 MB' }",
+            3,
+            "cache_object_size_max is 67108864",
+        ),
+        (
+            "cache_disk = { directory = 'cache', size = '1 GB', object_size_max = '2 GB' }",
+            2,
+            "larger than cache_disk.size",
+        ),
+        (
+            "cache_disk = { directory = 'cache', size = '1 GB', object_size_max = '1 MB' }",
+            2,
+            "smaller than what memory takes",
+        ),
+    ] {
+        assert_problem(&format!("[server]\n{lines}\n"), line, message);
+    }
+}
+
+#[test]
 fn duplicate_and_too_many_behaviors_are_errors() {
     let behavior = |path: &str| format!("[[distributions.site.behaviors]]\npath = '{path}'\norigin = 'files'\n");
     assert_problem(&format!("{SITE}{DEFAULT}{}{}", behavior("/a"), behavior("a")), 11, "already");

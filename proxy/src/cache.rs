@@ -13,11 +13,13 @@ pub(crate) mod storage;
 pub(crate) mod vary;
 
 use collapse::Collapse;
+use deployment::Server;
 use moka::sync::Cache as Moka;
 use pingora::cache::key::{CacheHashKey, HashBinary};
 use pingora::cache::{CacheKey, CacheOptionOverrides, HttpCache};
 use std::time::{Duration, Instant};
 use storage::Store;
+pub use storage::disk::DiskError;
 
 /// The PoP's cache: one store and one lock table for as long as the process lives.
 pub(crate) struct Cache {
@@ -27,15 +29,22 @@ pub(crate) struct Cache {
     standing_in: Moka<HashBinary, Instant>,
 }
 
+/// In a stored response's extensions: it is a custom error page, so viewer-response does not run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CustomErrorPage;
+
 impl Cache {
-    /// A cache of `bytes`, of objects up to `object_bytes_max`. Pingora wants both
-    /// for `'static`, so they are leaked: make one per process.
-    pub(crate) fn new(bytes: u64, object_bytes_max: u64) -> Cache {
-        Cache {
-            store: Box::leak(Box::new(Store::new(bytes, object_bytes_max))),
+    /// The cache that `server` asks for. Pingora wants both parts for `'static`, so
+    /// they are leaked: make one per process.
+    ///
+    /// # Errors
+    /// Another process uses the directory of its disk.
+    pub(crate) fn open(server: &Server) -> Result<Cache, DiskError> {
+        Ok(Cache {
+            store: Box::leak(Box::new(Store::open(server)?)),
             collapse: Box::leak(Box::new(Collapse::new())),
             standing_in: Moka::builder().max_capacity(STANDING_IN_MAX).build(),
-        }
+        })
     }
 
     /// Turns caching on for one request.

@@ -12,8 +12,8 @@ mod stale;
 mod viewer_request;
 mod viewer_response;
 
-use crate::cache::Cache;
 use crate::cache::vary::Variance;
+use crate::cache::{Cache, DiskError};
 use crate::ctx::Ctx;
 use crate::guard::upload;
 use crate::live::Live;
@@ -44,11 +44,13 @@ pub struct Edge {
 
 impl Edge {
     /// Makes the proxy and its cache. Make one per process: the cache lives as long as the process.
-    #[must_use]
-    pub fn new(server: &Server, live: Arc<Live>, directories: Directories) -> Edge {
-        let cache = Cache::new(server.cache_bytes, server.cache_object_bytes_max);
+    ///
+    /// # Errors
+    /// Another process uses the directory of the cache.
+    pub fn new(server: &Server, live: Arc<Live>, directories: Directories) -> Result<Edge, DiskError> {
+        let cache = Cache::open(server)?;
         let https_port = server.https.first().map_or(HTTPS_PORT, |address| address.port());
-        Edge { live, directories, cache, header_bytes_max: server.header_bytes_max, https_port }
+        Ok(Edge { live, directories, cache, header_bytes_max: server.header_bytes_max, https_port })
     }
 }
 

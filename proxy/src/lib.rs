@@ -18,6 +18,7 @@ mod respond;
 mod wire;
 mod x_cache;
 
+pub use cache::DiskError;
 pub use edge::{Directories, Edge};
 pub use listen::serve;
 pub use live::{Live, State};

@@ -258,6 +258,18 @@ impl Edge {
         .await
     }
 
+    /// Kills the program, if it has not ended, and starts it again on the same files.
+    ///
+    /// # Panics
+    /// When it does not listen again in time.
+    pub async fn restart(mut self) -> Edge {
+        let child = self.child.as_mut().expect("the edge was started");
+        // It may have ended already.
+        let _ = child.kill();
+        self.ended().await;
+        self.run().await
+    }
+
     async fn run(mut self) -> Edge {
         let terminal = File::create(self.path().join("terminal")).expect("the terminal's file is writable");
         let errors = terminal.try_clone().expect("a file can be shared");

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::field::seconds;
-use super::{Context, scaling};
+use super::{Context, cache_disk, scaling};
 use crate::raw::{RawServer, Text};
 use crate::server::Server;
 
@@ -49,6 +49,7 @@ pub(super) fn server(ctx: &mut Context, raw: &RawServer) -> Server {
         data_dir: ctx.path(raw.data_dir.as_ref().map_or(DATA_DIR_DEFAULT, |dir| dir.get_ref())),
         cache_bytes,
         cache_object_bytes_max: object_max,
+        cache_disk: cache_disk::cache_disk(ctx, raw.cache_disk.as_ref(), object_max),
         header_timeout: ctx.duration("header_timeout", raw.header_timeout.as_ref(), default(10), timeout.clone()),
         body_timeout: ctx.duration("body_timeout", raw.body_timeout.as_ref(), default(30), timeout.clone()),
         idle_timeout: ctx.duration("idle_timeout", raw.idle_timeout.as_ref(), default(60), timeout),

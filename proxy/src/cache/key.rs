@@ -64,10 +64,14 @@ impl Place<'_> {
     }
 }
 
-#[cfg(test)]
 impl PlaceKey {
+    /// A key that was stored as these bytes.
     pub(crate) fn of(bytes: [u8; 16]) -> PlaceKey {
         PlaceKey(bytes)
+    }
+
+    pub(crate) fn bytes(&self) -> [u8; 16] {
+        self.0
     }
 }
 

@@ -1,22 +1,26 @@
-//! Where cached responses are kept: moka, weighed in bytes, holds the complete
-//! ones; a table beside it holds those being fetched, readable while they fill.
+//! Where cached responses are kept: moka, weighed in bytes, holds complete ones in
+//! memory; below it may be a disk, which has nearly all of those and the large
+//! ones; a table beside them holds those being fetched, readable while they fill.
 //! Only Pingora's cache calls it.
 
+pub(super) mod disk;
 mod filling;
 mod object;
 mod places;
+mod writer;
 
 use crate::cache::key::PlaceKey;
 use async_trait::async_trait;
+use deployment::Server;
+use disk::{Announced, Disk, DiskError, Entry};
 use filling::{Filling, FillingReader};
 use moka::notification::RemovalCause;
+use moka::ops::compute::{CompResult, Op};
 use moka::sync::Cache as Moka;
 use object::{Object, ObjectReader, StoredMeta};
 use parking_lot::Mutex;
 use pingora::cache::key::{CacheHashKey, HashBinary};
-use pingora::cache::storage::{
-    HandleMiss, HitHandler, MissFinishType, MissHandler, PurgeOutcome, PurgeTarget, PurgeType, Storage,
-};
+use pingora::cache::storage::{HitHandler, MissHandler, PurgeOutcome, PurgeTarget, PurgeType, Storage};
 use pingora::cache::trace::SpanHandle;
 use pingora::cache::{CacheKey, CacheMeta};
 use pingora::{Error, ErrorType, Result};
@@ -25,6 +29,8 @@ use std::any::Any;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::sync::OnceCell;
+use writer::Writer;
 
 /// The bytes of the cache.
 pub(crate) struct Store {
@@ -34,10 +40,34 @@ pub(crate) struct Store {
     filling: Mutex<HashMap<HashBinary, Vec<Arc<Filling>>>>,
     last_write: AtomicU64,
     object_bytes_max: u64,
+    disk: Option<Arc<Disk>>,
+    /// Objects on their way from disk to memory, so that each is read once.
+    promoting: Mutex<HashMap<HashBinary, Promotion>>,
 }
 
+type Promotion = Arc<OnceCell<Option<Arc<Object>>>>;
+
 impl Store {
-    pub(crate) fn new(bytes: u64, object_bytes_max: u64) -> Store {
+    /// The store that `server` asks for. A disk that cannot be used is left out, and the log says so.
+    ///
+    /// # Errors
+    /// Another process uses the directory.
+    pub(crate) fn open(server: &Server) -> Result<Store, DiskError> {
+        let mut store = Store::in_memory(server.cache_bytes, server.cache_object_bytes_max);
+        let Some(config) = &server.cache_disk else { return Ok(store) };
+        let objects = store.objects.clone();
+        store.disk = match Disk::open(config, Box::new(move |key| objects.contains_key(key))) {
+            Ok(disk) => Some(disk),
+            Err(error @ DiskError::InUse { .. }) => return Err(error),
+            Err(error @ DiskError::Unusable { .. }) => {
+                tracing::error!("the cache keeps to memory: {error}");
+                None
+            }
+        };
+        Ok(store)
+    }
+
+    fn in_memory(bytes: u64, object_bytes_max: u64) -> Store {
         let places = Arc::new(Places::default());
         let left = Arc::clone(&places);
         let objects = Moka::builder()
@@ -49,33 +79,93 @@ impl Store {
                 }
             })
             .build();
-        Store { objects, places, filling: Mutex::default(), last_write: AtomicU64::new(0), object_bytes_max }
+        Store {
+            objects,
+            places,
+            filling: Mutex::default(),
+            last_write: AtomicU64::new(0),
+            object_bytes_max,
+            disk: None,
+            promoting: Mutex::default(),
+        }
     }
 
     /// The largest body that is kept, bytes.
     pub(crate) fn object_bytes_max(&self) -> u64 {
-        self.object_bytes_max
+        let on_disk = self.disk.as_ref().map_or(0, |disk| disk.object_bytes_max());
+        self.object_bytes_max.max(on_disk)
     }
 
-    /// Removes every response of a place, and those on their way.
-    pub(crate) fn invalidate(&self, place: PlaceKey) {
+    /// Removes every response of a place, and those on their way. When this returns they
+    /// are gone from disk too, and no crash brings them back.
+    pub(crate) async fn invalidate(&self, place: PlaceKey) {
+        // In this order: whoever stores meanwhile looks again, from the end to the beginning.
         self.filling.lock().retain(|_, writes| {
             writes.retain(|filling| filling.place() != place);
             !writes.is_empty()
         });
+        let purge = self.disk.as_ref().map(|disk| (disk, disk.forget_place(place)));
         for key in self.places.take(place) {
             self.objects.invalidate(&key);
         }
+        if let Some((disk, purge)) = purge {
+            disk.purge(purge).await;
+        }
     }
 
-    fn keep(&self, key: HashBinary, object: Object) {
+    /// Keeps an object that was just fetched, unless it was purged while it was.
+    fn keep(&self, key: HashBinary, filling: &Filling, object: Arc<Object>) {
         let place = object.place();
-        self.objects.insert(key, Arc::new(object));
         self.places.add(place, key);
-        // It may have been evicted between the two.
-        if !self.objects.contains_key(&key) {
+        let announced: Option<Announced> = self.disk.as_ref().map(|disk| disk.announce(key, place));
+        if self.filling_of(&key, Some(filling.write())).is_some() {
+            self.objects.insert(key, Arc::clone(&object));
+            // Evicts now: otherwise a burst of misses is over the limit until moka next looks.
+            self.objects.run_pending_tasks();
+            if !self.places.contains(place, &key) {
+                self.objects.invalidate(&key);
+            }
+        } else {
             self.places.remove(place, &key);
+            if let (Some(disk), Some(announced)) = (&self.disk, &announced) {
+                disk.withdraw(announced);
+            }
         }
+        if let (Some(disk), Some(announced)) = (&self.disk, announced) {
+            disk.write_behind(announced, object);
+        }
+    }
+
+    async fn lookup_disk(&self, disk: &Arc<Disk>, key: HashBinary) -> Option<(CacheMeta, HitHandler)> {
+        let entry = disk.find(&key)?;
+        if entry.length > PROMOTED_BYTES_MAX.min(self.object_bytes_max) {
+            let (meta, reader) = disk.open_object(key, entry).await?;
+            return Some((meta.restore(), Box::new(reader)));
+        }
+        let promotion = Arc::clone(self.promoting.lock().entry(key).or_default());
+        let object = promotion.get_or_init(|| self.promote(disk, key, entry)).await.clone();
+        let mut promoting = self.promoting.lock();
+        if promoting.get(&key).is_some_and(|current| Arc::ptr_eq(current, &promotion)) {
+            promoting.remove(&key);
+        }
+        Some(hit(&*object?))
+    }
+
+    /// Brings an object from disk to memory.
+    async fn promote(&self, disk: &Arc<Disk>, key: HashBinary, entry: Entry) -> Option<Arc<Object>> {
+        let object = Arc::new(disk.load(key, entry).await?);
+        let place = object.place();
+        self.places.add(place, key);
+        let promoted = self.objects.entry(key).and_compute_with(|there| match there {
+            Some(_) => Op::Nop,
+            None => Op::Put(Arc::clone(&object)),
+        });
+        // A purge, a newer response or header may have come since it was read.
+        let current = disk.is_current(&key, &entry) && self.places.contains(place, &key);
+        if matches!(promoted, CompResult::Inserted(_)) && !current {
+            self.objects.invalidate(&key);
+        }
+        Some(object)
     }
 
     fn filling_of(&self, key: &HashBinary, write: Option<u64>) -> Option<Arc<Filling>> {
@@ -95,18 +185,28 @@ impl Store {
     }
 }
 
+fn hit(object: &Object) -> (CacheMeta, HitHandler) {
+    (object.meta().restore(), Box::new(ObjectReader::new(object.body())))
+}
+
+fn filling_hit(filling: Arc<Filling>) -> (CacheMeta, HitHandler) {
+    (filling.meta().restore(), Box::new(FillingReader::new(filling)))
+}
+
 #[async_trait]
 impl Storage for Store {
     async fn lookup(&'static self, key: &CacheKey, _: &SpanHandle) -> Result<Option<(CacheMeta, HitHandler)>> {
         let key = key.combined_bin();
         if let Some(filling) = self.filling_of(&key, None) {
-            return Ok(Some((filling.meta().restore(), Box::new(FillingReader::new(filling)))));
+            return Ok(Some(filling_hit(filling)));
         }
-        let found = self.objects.get(&key);
-        Ok(found.map(|object| {
-            let reader: HitHandler = Box::new(ObjectReader::new(object.body()));
-            (object.meta().restore(), reader)
-        }))
+        if let Some(object) = self.objects.get(&key) {
+            return Ok(Some(hit(&object)));
+        }
+        match &self.disk {
+            Some(disk) => Ok(self.lookup_disk(disk, key).await),
+            None => Ok(None),
+        }
     }
 
     async fn lookup_streaming_write(
@@ -115,14 +215,9 @@ impl Storage for Store {
         tag: Option<&[u8]>,
         _: &SpanHandle,
     ) -> Result<Option<(CacheMeta, HitHandler)>> {
-        let Some(write) = tag.and_then(|tag| tag.try_into().ok()).map(u64::from_be_bytes) else {
-            return Ok(None);
-        };
-        let filling = self.filling_of(&key.combined_bin(), Some(write));
-        Ok(filling.map(|filling| {
-            let reader: HitHandler = Box::new(FillingReader::new(Arc::clone(&filling)));
-            (filling.meta().restore(), reader)
-        }))
+        let write = tag.and_then(|tag| tag.try_into().ok()).map(u64::from_be_bytes);
+        let filling = write.and_then(|write| self.filling_of(&key.combined_bin(), Some(write)));
+        Ok(filling.map(filling_hit))
     }
 
     async fn get_miss_handler(&'static self, key: &CacheKey, meta: &CacheMeta, _: &SpanHandle) -> Result<MissHandler> {
@@ -134,23 +229,33 @@ impl Storage for Store {
         };
         let filling = Arc::new(Filling::new(write, place, stored));
         self.filling.lock().entry(key).or_default().push(Arc::clone(&filling));
-        Ok(Box::new(Writer { store: self, key, filling, tag: write.to_be_bytes(), bytes: 0 }))
+        Ok(Box::new(Writer::new(self, key, filling)))
     }
 
     async fn purge(&'static self, target: PurgeTarget<'_>, _: PurgeType, _: &SpanHandle) -> Result<PurgeOutcome> {
         let key = target.key().combined_bin();
         let was_filling = self.filling.lock().remove(&key).is_some();
-        let was_stored = self.objects.remove(&key).is_some();
+        let on_disk = self.disk.as_ref().and_then(|disk| Some((disk, disk.forget(&key)?)));
+        let was_stored = self.objects.remove(&key).is_some() || on_disk.is_some();
+        if let Some((disk, removed)) = on_disk {
+            disk.remove(vec![removed]).await;
+        }
         Ok(if was_filling || was_stored { PurgeOutcome::Purged(None) } else { PurgeOutcome::NotFound })
     }
 
     async fn update_meta(&'static self, key: &CacheKey, meta: &CacheMeta, _: &SpanHandle) -> Result<bool> {
         let key = key.combined_bin();
-        let Some(object) = self.objects.get(&key) else { return Ok(false) };
         let mut stored = StoredMeta::of(meta);
         stored.take_place();
-        self.keep(key, Object::new(object.place(), stored, object.body()));
-        Ok(true)
+        let refreshed = self.objects.entry(key).and_compute_with(|there| match there {
+            Some(there) => Op::Put(Arc::new(there.into_value().with_meta(stored.clone()))),
+            None => Op::Nop,
+        });
+        let on_disk = match &self.disk {
+            Some(disk) => disk.update(key, stored).await,
+            None => false,
+        };
+        Ok(on_disk || matches!(refreshed, CompResult::ReplacedWith(_)))
     }
 
     fn support_streaming_partial_write(&self) -> bool {
@@ -162,55 +267,8 @@ impl Storage for Store {
     }
 }
 
-/// Fills one object. Dropped before [`HandleMiss::finish`], the object has failed.
-struct Writer {
-    store: &'static Store,
-    key: HashBinary,
-    filling: Arc<Filling>,
-    tag: [u8; 8],
-    bytes: u64,
-}
-
-#[async_trait]
-impl HandleMiss for Writer {
-    async fn write_body(&mut self, data: bytes::Bytes, _eof: bool) -> Result<()> {
-        self.bytes += data.len() as u64;
-        if self.bytes > self.store.object_bytes_max {
-            // Nobody else may join a body whose beginning is about to go.
-            self.store.forget_filling(&self.key, self.filling.write());
-            self.filling.keep_only_unread();
-        }
-        if self.filling.push(data) {
-            return Ok(());
-        }
-        Error::e_explain(ErrorType::InternalError, "response of unknown length outran its reader")
-    }
-
-    async fn finish(self: Box<Self>) -> Result<MissFinishType> {
-        let size = usize::try_from(self.bytes).unwrap_or(usize::MAX);
-        if let Some(body) = self.filling.complete() {
-            let object = Object::new(self.filling.place(), self.filling.meta().with_length(body.len()), body);
-            // A purge while it was filling took it out of the table: do not bring it back.
-            if self.store.filling_of(&self.key, Some(self.filling.write())).is_some() {
-                self.store.keep(self.key, object);
-                // Evicts now: otherwise a burst of misses is over the limit until moka next looks.
-                self.store.objects.run_pending_tasks();
-            }
-        }
-        Ok(MissFinishType::Created(size))
-    }
-
-    fn streaming_write_tag(&self) -> Option<&[u8]> {
-        Some(&self.tag)
-    }
-}
-
-impl Drop for Writer {
-    fn drop(&mut self) {
-        self.filling.fail_unless_complete();
-        self.store.forget_filling(&self.key, self.filling.write());
-    }
-}
+/// A larger object on disk is not brought to memory: what is asked for of it is read there.
+const PROMOTED_BYTES_MAX: u64 = 1024 * 1024;
 
 #[cfg(test)]
 mod tests;

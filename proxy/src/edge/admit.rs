@@ -4,7 +4,7 @@ use super::Edge;
 use crate::cache::key::ForwardsHeaders;
 use crate::cache::policy::{self, Arrival, Asker, Lifetime};
 use crate::cache::vary::{Variance, variance};
-use crate::cache::{fields, key::Place};
+use crate::cache::{CustomErrorPage, fields, key::Place};
 use crate::ctx::{Ctx, Site};
 use crate::origin;
 use http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, DATE, TRAILER, TRANSFER_ENCODING};
@@ -13,10 +13,6 @@ use pingora::cache::{CacheMeta, NoCacheReason, RespCacheable};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::Session;
 use std::time::{Duration, SystemTime};
-
-/// In a stored response's extensions: it is a custom error page, so viewer-response does not run.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct CustomErrorPage;
 
 /// Decides about a response from an origin, or about a stored one that a 304 refreshed.
 pub(super) fn admit(edge: &Edge, session: &Session, response: &ResponseHeader, ctx: &mut Ctx) -> RespCacheable {

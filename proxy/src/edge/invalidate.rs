@@ -11,26 +11,26 @@ use pingora::http::{RequestHeader, ResponseHeader};
 use std::sync::Arc;
 
 /// Invalidates after an origin's answer, unless it is an error: then nothing changed.
-pub(super) fn after(edge: &Edge, request: &RequestHeader, response: &ResponseHeader, ctx: &Ctx) {
+pub(super) async fn after(edge: &Edge, request: &RequestHeader, response: &ResponseHeader, ctx: &Ctx) {
     let safe = matches!(request.method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE);
     if safe || response.status.as_u16() >= 400 {
         return;
     }
     let Some(site) = &ctx.site else { return };
-    drop_at(edge, site, request, &ctx.host);
+    drop_at(edge, site, request, &ctx.host).await;
     let named =
         [LOCATION, CONTENT_LOCATION].map(|name| response.headers.get(name).and_then(|value| value.to_str().ok()));
     for reference in named.into_iter().flatten() {
         let Some(target) = resolve(request.uri.path(), reference, &site.distribution, &ctx.host) else { continue };
         let Ok(other) = RequestHeader::build("GET", target.as_bytes(), None) else { continue };
         let behavior = Arc::clone(site.distribution.behavior(other.uri.path()));
-        drop_at(edge, &Site { behavior, ..site.clone() }, &other, &ctx.host);
+        drop_at(edge, &Site { behavior, ..site.clone() }, &other, &ctx.host).await;
     }
 }
 
-fn drop_at(edge: &Edge, site: &Site, request: &RequestHeader, host: &str) {
+async fn drop_at(edge: &Edge, site: &Site, request: &RequestHeader, host: &str) {
     if policy::caches(&site.behavior.cache) {
-        edge.cache.store.invalidate(admit::place(site, request, host).key());
+        edge.cache.store.invalidate(admit::place(site, request, host).key()).await;
     }
 }
 

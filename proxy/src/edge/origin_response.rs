@@ -37,7 +37,7 @@ pub(super) async fn receive(
     for name in fields::of_the_connection(&response.headers) {
         response.remove_header(&name);
     }
-    invalidate::after(edge, session.req_header(), response, ctx);
+    invalidate::after(edge, session.req_header(), response, ctx).await;
     if !forwards_cookies(&site) {
         response.remove_header(&SET_COOKIE);
     }

@@ -68,7 +68,7 @@ async fn edge(origin_port: u16, behavior: &str) -> u16 {
     std::fs::write(&path, text).unwrap();
     let config = deployment::load(&path).unwrap_or_else(|problems| panic!("{problems}"));
     let live = Live::new(config.deployment, HashMap::new());
-    let edge = Edge::new(&config.server, live, Arc::new(Path::to_path_buf));
+    let edge = Edge::new(&config.server, live, Arc::new(Path::to_path_buf)).unwrap();
     let proxy = Arc::new(http_proxy(&Arc::new(ServerConf::default()), edge));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();

@@ -1,9 +1,9 @@
 //! Phase 9: the viewer-response hook, on hits and misses, and the headers every
 //! answer has.
 
-use super::admit::CustomErrorPage;
 use super::{failure, viewer_request};
 use crate::body::Swap;
+use crate::cache::CustomErrorPage;
 use crate::cache::status::cache_status;
 use crate::ctx::{Asker, Ctx};
 use crate::error::EdgeError;

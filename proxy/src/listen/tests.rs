@@ -50,6 +50,7 @@ fn server() -> Server {
         data_dir: PathBuf::new(),
         cache_bytes: 0,
         cache_object_bytes_max: 0,
+        cache_disk: None,
         header_timeout: Duration::from_millis(500),
         body_timeout: Duration::from_millis(500),
         idle_timeout: Duration::from_millis(1500),

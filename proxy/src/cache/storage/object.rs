@@ -17,16 +17,16 @@ use std::time::SystemTime;
 /// What Pingora's `CacheMeta` holds, in a form that a hit copies instead of parsing.
 #[derive(Clone, Debug)]
 pub(super) struct StoredMeta {
-    fresh_until: SystemTime,
+    pub(super) fresh_until: SystemTime,
     /// When the first of its variants came; those of before it are void.
-    provenance: SystemTime,
+    pub(super) provenance: SystemTime,
     /// When it was new: `Age` counts from here.
-    epoch: SystemTime,
-    stale_while_revalidate_sec: u32,
-    stale_if_error_sec: u32,
-    header: ResponseHeader,
-    variance: Option<HashBinary>,
-    extensions: Extensions,
+    pub(super) epoch: SystemTime,
+    pub(super) stale_while_revalidate_sec: u32,
+    pub(super) stale_if_error_sec: u32,
+    pub(super) header: ResponseHeader,
+    pub(super) variance: Option<HashBinary>,
+    pub(super) extensions: Extensions,
 }
 
 impl StoredMeta {
@@ -70,13 +70,18 @@ impl StoredMeta {
     }
 
     /// The same with the length of a body that came without one.
-    pub(super) fn with_length(&self, length: usize) -> StoredMeta {
+    pub(super) fn with_length(&self, length: u64) -> StoredMeta {
         let mut meta = self.clone();
         let has_none = matches!(meta.header.status.as_u16(), 204 | 304);
         if !has_none && !meta.header.headers.contains_key(CONTENT_LENGTH) {
             meta.header.insert_header(CONTENT_LENGTH, length).expect("a number is a valid header value");
         }
         meta
+    }
+
+    /// The length that the origin announced.
+    pub(super) fn length(&self) -> Option<u64> {
+        self.header.headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
     }
 
     fn bytes(&self) -> usize {
@@ -107,6 +112,11 @@ impl Object {
 
     pub(super) fn body(&self) -> Bytes {
         self.body.clone()
+    }
+
+    /// The same body with another header.
+    pub(super) fn with_meta(&self, meta: StoredMeta) -> Object {
+        Object { place: self.place, meta, body: self.body.clone() }
     }
 
     /// Bytes it takes from the cache's capacity.

@@ -6,7 +6,7 @@ use pingora::cache::key::HashBinary;
 use std::collections::{HashMap, HashSet};
 
 /// The keys of what is stored, by place.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(super) struct Places(Mutex<HashMap<PlaceKey, HashSet<HashBinary>>>);
 
 impl Places {
@@ -27,6 +27,10 @@ impl Places {
     /// Forgets a place; its keys.
     pub(super) fn take(&self, place: PlaceKey) -> HashSet<HashBinary> {
         self.0.lock().remove(&place).unwrap_or_default()
+    }
+
+    pub(super) fn contains(&self, place: PlaceKey, key: &HashBinary) -> bool {
+        self.0.lock().get(&place).is_some_and(|keys| keys.contains(key))
     }
 
     #[cfg(test)]

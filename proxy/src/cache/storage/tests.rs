@@ -7,14 +7,14 @@ use pingora::http::ResponseHeader;
 use std::time::{Duration, SystemTime};
 
 fn store(object_bytes_max: u64) -> &'static Store {
-    Box::leak(Box::new(Store::new(1_000_000, object_bytes_max)))
+    Box::leak(Box::new(Store::in_memory(1_000_000, object_bytes_max)))
 }
 
-fn key() -> CacheKey {
+pub(super) fn key() -> CacheKey {
     CacheKey::new("key", "")
 }
 
-fn meta() -> CacheMeta {
+pub(super) fn meta() -> CacheMeta {
     let mut header = ResponseHeader::build(200, None).unwrap();
     header.insert_header("etag", "\"1\"").unwrap();
     let now = SystemTime::now();
@@ -29,11 +29,11 @@ async fn fill(store: &'static Store, key: &CacheKey, meta: &CacheMeta) {
     writer.finish().await.unwrap();
 }
 
-fn span() -> SpanHandle {
+pub(super) fn span() -> SpanHandle {
     Span::inactive().handle()
 }
 
-async fn read_all(reader: &mut HitHandler) -> Vec<u8> {
+pub(super) async fn read_all(reader: &mut HitHandler) -> Vec<u8> {
     let mut body = Vec::new();
     while let Some(chunk) = reader.read_body().await.unwrap() {
         body.extend_from_slice(&chunk);
@@ -147,7 +147,7 @@ async fn all_of_a_place_goes_at_once_and_what_is_on_its_way_is_not_kept() {
     fill(store, &other, &elsewhere).await;
     let coming = CacheKey::new("coming", "");
     let mut writer = store.get_miss_handler(&coming, &meta(), &span()).await.unwrap();
-    store.invalidate(PlaceKey::of([1; 16]));
+    store.invalidate(PlaceKey::of([1; 16])).await;
     writer.write_body(Bytes::from_static(b"old"), true).await.unwrap();
     writer.finish().await.unwrap();
     for gone in [&one, &two, &coming] {
@@ -159,7 +159,7 @@ async fn all_of_a_place_goes_at_once_and_what_is_on_its_way_is_not_kept() {
 
 #[tokio::test]
 async fn what_is_evicted_is_not_remembered() {
-    let store: &'static Store = Box::leak(Box::new(Store::new(10_000, 1000)));
+    let store: &'static Store = Box::leak(Box::new(Store::in_memory(10_000, 1000)));
     for nth in 0_u8..100 {
         let mut meta = meta();
         meta.extensions_mut().insert(PlaceKey::of([nth; 16]));
@@ -182,4 +182,40 @@ async fn a_variant_and_its_times_come_back_as_they_were() {
     assert_eq!((found.variance(), found.epoch()), (Some([9; 16]), born));
     assert_eq!((found.provenance(), found.fresh_until()), (meta.provenance(), meta.fresh_until()));
     assert!(found.extensions().is_empty());
+}
+
+#[tokio::test]
+async fn a_body_that_memory_cannot_keep_is_dropped_as_it_is_read() {
+    let store = store(1_000_000);
+    let mut writer = store.get_miss_handler(&key(), &meta(), &span()).await.unwrap();
+    let tag = writer.streaming_write_tag().map(<[u8]>::to_vec);
+    let (_, mut reader) = store.lookup_streaming_write(&key(), tag.as_deref(), &span()).await.unwrap().unwrap();
+    let filling = store.filling_of(&pingora::cache::key::CacheHashKey::combined_bin(&key()), None).unwrap();
+    let piece = Bytes::from(vec![b'x'; 100_000]);
+    for _ in 0..100 {
+        writer.write_body(piece.clone(), false).await.unwrap();
+        assert_eq!(reader.read_body().await.unwrap().unwrap().len(), 100_000);
+        assert!(filling.bytes_in_memory() <= 1_200_000, "{} bytes", filling.bytes_in_memory());
+    }
+    writer.finish().await.unwrap();
+    assert_eq!(reader.read_body().await.unwrap(), None);
+    reader.seek(0, None).unwrap();
+    assert!(reader.read_body().await.is_err(), "its beginning is gone");
+}
+
+#[tokio::test]
+async fn a_response_that_outruns_its_readers_is_cut_off() {
+    let store = store(10);
+    let mut writer = store.get_miss_handler(&key(), &meta(), &span()).await.unwrap();
+    let tag = writer.streaming_write_tag().map(<[u8]>::to_vec);
+    let (_, mut reader) = store.lookup_streaming_write(&key(), tag.as_deref(), &span()).await.unwrap().unwrap();
+    let piece = Bytes::from(vec![b'x'; 1 << 20]);
+    for _ in 0..64 {
+        writer.write_body(piece.clone(), false).await.unwrap();
+    }
+    assert!(writer.write_body(piece, false).await.is_err());
+    drop(writer);
+    for _ in 0..64 {
+        assert!(reader.read_body().await.unwrap().is_some());
+    }
 }
