@@ -2,8 +2,9 @@
 # Runs the public HTTP cache test suite (npm package http-cache-tests) against a
 # plain pass-through behavior of the real program, and prints its verdicts beside
 # those the suite publishes for other caches. Takes about 30 seconds.
-# Usage: cache-conformance.sh [--if-possible] [--id TEST | --json FILE]
+# Usage: cache-conformance.sh [--if-possible] [--on-disk] [--id TEST | --json FILE]
 # With --if-possible it says what is missing, and that nothing was tested, instead of failing.
+# With --on-disk no body fits memory: each is written to the cache's disk and read from there.
 set -euo pipefail
 source "$(dirname "$0")/env.sh"
 
@@ -16,6 +17,11 @@ REQUIRED_MIN=156
 missing=die
 if [ "${1:-}" = --if-possible ]; then
   missing=skip
+  shift
+fi
+on_disk=
+if [ "${1:-}" = --on-disk ]; then
+  on_disk=yes
   shift
 fi
 skip() { say "cache conformance skipped: $*"; exit 0; }
@@ -68,9 +74,18 @@ listening "$origin_port" "the suite's origin" "$!" "$work/origin.log"
 
 sed -e "s/EDGE_PORT/$edge_port/" -e "s/ORIGIN_PORT/$origin_port/" \
   "$ROOT/tests/cache-conformance/selvedge.toml" >"$work/selvedge.toml"
+if [ -n "$on_disk" ]; then
+  tiers='cache_object_size_max = "1 B"\ncache_disk = { directory = "cache", size = "1 GB" }'
+  sed -i "s/^\[server\]$/&\n$tiers/" "$work/selvedge.toml"
+fi
 "$SELVEDGE_BIN" serve --config "$work/selvedge.toml" >"$work/edge.log" 2>&1 &
 pids+=($!)
 listening "$edge_port" selvedge "$!" "$work/edge.log"
+# The disk takes nothing before it was read, which for an empty one is a matter of milliseconds.
+until [ -z "$on_disk" ] || grep -q "the cache has read" "$work/edge.log"; do
+  kill -0 "${pids[-1]}" 2>/dev/null || { cat "$work/edge.log" >&2; die "selvedge ended before it was ready"; }
+  read -r -t 0.1 <> <(:) || true
+done
 
 node --no-warnings "$ROOT/tests/cache-conformance/run.mjs" "$package" "http://127.0.0.1:$edge_port" \
   --required "$REQUIRED_MIN" "$@"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs every test of the workspace against the release binaries: unit tests,
 # the end-to-end plays, the conformance cases and, without arguments, the public
-# HTTP cache test suite. Arguments go to nextest.
+# HTTP cache test suite, in memory and on disk. Arguments go to nextest.
 set -euo pipefail
 source "$(dirname "$0")/env.sh"
 "$ROOT/scripts/build.sh"
@@ -23,4 +23,7 @@ else
   say "testing with cargo test (cargo-nextest is not installed)"
   cargo test --release --workspace --locked "$@"
 fi
-[ $# -gt 0 ] || "$ROOT/scripts/cache-conformance.sh" --if-possible
+if [ $# -eq 0 ]; then
+  "$ROOT/scripts/cache-conformance.sh" --if-possible
+  "$ROOT/scripts/cache-conformance.sh" --if-possible --on-disk
+fi
