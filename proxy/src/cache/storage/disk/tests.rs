@@ -300,6 +300,36 @@ async fn what_is_stale_soon_is_not_worth_a_write() {
 }
 
 #[tokio::test]
+async fn what_the_disk_is_too_busy_for_stays_in_memory() {
+    let tiers = Tiers::new().await;
+    let busy = Arc::clone(&tiers.disk().behind);
+    let waiting = busy.try_acquire_many_owned(u32::try_from(BEHIND_KIB_MAX).unwrap()).unwrap();
+    let mut writer = tiers.store.get_miss_handler(&key(), &meta(), &span()).await.unwrap();
+    writer.write_body(body(100), true).await.unwrap();
+    writer.finish().await.unwrap();
+    assert_eq!(tiers.body(&key()).await.unwrap(), body(100));
+    drop(waiting);
+    // One that came later is written, so the first one would have been by now.
+    tiers.fill(&CacheKey::new("later", ""), &body(100)).await;
+    assert_eq!(tiers.files().len(), 1);
+}
+
+#[tokio::test]
+async fn a_disk_that_does_not_answer_holds_up_only_who_asks_it() {
+    let tiers = Tiers::new().await;
+    let (in_memory, large) = (CacheKey::new("small", ""), CacheKey::new("large", ""));
+    tiers.fill(&in_memory, &body(100)).await;
+    tiers.fill(&large, &body(1_000_000)).await;
+    let turns = u32::try_from(FILE_OPERATIONS_MAX).unwrap();
+    let stuck = Arc::clone(&tiers.disk().turns).try_acquire_many_owned(turns).unwrap();
+    assert_eq!(tiers.body(&in_memory).await.unwrap(), body(100));
+    let brief = tokio::time::timeout(Duration::from_millis(50), tiers.body(&large)).await;
+    assert!(brief.is_err(), "it waits for its turn");
+    drop(stuck);
+    assert!(tiers.body(&large).await.unwrap() == body(1_000_000));
+}
+
+#[tokio::test]
 async fn the_largest_object_of_memory_is_written_behind_too() {
     let memory = Store::in_memory(200 << 20, 64 << 20);
     let tiers = Tiers::below(memory, tempfile::tempdir().unwrap(), 100 << 20).await;
