@@ -55,10 +55,12 @@ pub enum ControlReply {
     },
     /// Template only: user code is loaded. `unshared` says why copies of this
     /// process must not run it (open handles); environments are then forked
-    /// from the zygote and load it themselves.
+    /// from the zygote and load it themselves. With `has_restore_hooks`, a copy runs hooks of the
+    /// function first and says when it is ready.
     Initialized {
         init_ms: f64,
         unshared: Option<String>,
+        has_restore_hooks: bool,
     },
     /// Template only: the init phase failed. The template exits.
     InitFailed {

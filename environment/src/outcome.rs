@@ -16,7 +16,7 @@ pub struct ErrorPayload {
 }
 
 impl ErrorPayload {
-    /// The type of [`ErrorPayload::init_timed_out`].
+    /// The type of [`ErrorPayload::init_timed_out`] and [`ErrorPayload::restore_timed_out`].
     pub const INIT_TIMED_OUT: &str = "Sandbox.Timedout";
 
     /// The init phase took longer than `limits::INIT_TIMEOUT`, in Lambda's words.
@@ -30,12 +30,33 @@ impl ErrorPayload {
         }
     }
 
+    /// The `afterRestore` hooks of a copy took longer than `limits::RESTORE_TIMEOUT`.
+    #[must_use]
+    pub fn restore_timed_out() -> ErrorPayload {
+        let seconds = crate::limits::RESTORE_TIMEOUT.as_secs_f64();
+        ErrorPayload {
+            error_type: ErrorPayload::INIT_TIMED_OUT.to_owned(),
+            error_message: format!("afterRestore hooks timed out after {seconds:.2} seconds"),
+            trace: Vec::new(),
+        }
+    }
+
     /// The init phase needed more than `memory_mb` mebibytes.
     #[must_use]
     pub fn init_out_of_memory(memory_mb: u32) -> ErrorPayload {
         ErrorPayload {
             error_type: "Runtime.OutOfMemory".to_owned(),
             error_message: format!("memory limit of {memory_mb} MB exceeded in the init phase"),
+            trace: Vec::new(),
+        }
+    }
+
+    /// The `afterRestore` hooks of a copy needed more than `memory_mb` mebibytes.
+    #[must_use]
+    pub fn restore_out_of_memory(memory_mb: u32) -> ErrorPayload {
+        ErrorPayload {
+            error_type: "Runtime.OutOfMemory".to_owned(),
+            error_message: format!("memory limit of {memory_mb} MB exceeded in afterRestore hooks"),
             trace: Vec::new(),
         }
     }

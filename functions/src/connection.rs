@@ -4,12 +4,13 @@
 
 use crate::cpu::Pace;
 use crate::parent::Child;
+use crate::phase::Phase;
 use crate::pool::Place;
+use crate::template::BuildError;
 use crate::watch::{Memory, over_memory};
 use bytes::{Bytes, BytesMut};
-use environment::control::EXIT_OUT_OF_MEMORY;
-use environment::limits::{INIT_TIMEOUT, KILL_GRACE};
-use environment::{ErrorPayload, Exit, Frame, FrameDecoder};
+use environment::limits::KILL_GRACE;
+use environment::{Frame, FrameDecoder};
 use std::io;
 use std::path::PathBuf;
 use tokio::io::AsyncReadExt;
@@ -90,22 +91,23 @@ impl Environment {
         }
     }
 
-    /// Waits until an environment that loads the code itself is ready. Lines it writes go to `log`.
-    pub(crate) async fn ready(&mut self, memory_mb: u32, log: &mut BytesMut) -> Result<(), ErrorPayload> {
+    /// Waits until an environment has done what it does before its first invocation. Lines it writes
+    /// go to `log`.
+    pub(crate) async fn ready(&mut self, phase: Phase, memory_mb: u32, log: &mut BytesMut) -> Result<(), BuildError> {
         let over = over_memory(self.child.pid, self.memory.shared_bytes(), memory_mb);
         tokio::select! {
-            ready = tokio::time::timeout(INIT_TIMEOUT + KILL_GRACE, self.ready_frame(memory_mb, log)) => {
-                ready.unwrap_or_else(|_| Err(ErrorPayload::init_timed_out()))
+            ready = tokio::time::timeout(phase.limit() + KILL_GRACE, self.ready_frame(phase, memory_mb, log)) => {
+                ready.unwrap_or_else(|_| Err(phase.failed(phase.timed_out())))
             }
-            () = over => Err(ErrorPayload::init_out_of_memory(memory_mb)),
+            () = over => Err(phase.failed(phase.out_of_memory(memory_mb))),
         }
     }
 
-    async fn ready_frame(&mut self, memory_mb: u32, log: &mut BytesMut) -> Result<(), ErrorPayload> {
+    async fn ready_frame(&mut self, phase: Phase, memory_mb: u32, log: &mut BytesMut) -> Result<(), BuildError> {
         loop {
             match self.decoder.next_frame() {
                 Ok(Some(Frame::Ready { .. })) => return Ok(()),
-                Ok(Some(Frame::InitFailed(error))) => return Err(error),
+                Ok(Some(Frame::InitFailed(error))) => return Err(phase.failed(error)),
                 Ok(Some(Frame::Log(line))) => crate::log::put_line(log, &line),
                 Ok(Some(Frame::Stopped(text))) => {
                     text.split(|byte| *byte == b'\n').for_each(|line| crate::log::put_line(log, line));
@@ -115,10 +117,10 @@ impl Environment {
                     self.make_room();
                     match self.stream.read_buf(self.decoder.buffer()).await {
                         Ok(length) if length > 0 => {}
-                        _ => return Err(init_exit(self.child.exit().await, memory_mb)),
+                        _ => return Err(phase.ended(self.child.exit().await, memory_mb)),
                     }
                 }
-                Err(error) => return Err(exit_error(&error.to_string())),
+                Err(error) => return Err(phase.broken(&error.to_string())),
             }
         }
     }
@@ -139,19 +141,6 @@ impl Drop for Environment {
             Err(_) => remove(),
         }
     }
-}
-
-/// The process ended in its init phase.
-pub(crate) fn init_exit(exit: Option<Exit>, memory_mb: u32) -> ErrorPayload {
-    if exit == Some(Exit::Code(EXIT_OUT_OF_MEMORY)) {
-        return ErrorPayload::init_out_of_memory(memory_mb);
-    }
-    let how = exit.map_or_else(|| "connection closed".to_owned(), |exit| exit.to_string());
-    exit_error(&format!("Runtime exited with error: {how}"))
-}
-
-fn exit_error(message: &str) -> ErrorPayload {
-    ErrorPayload { error_type: "Runtime.ExitError".into(), error_message: message.to_owned(), trace: Vec::new() }
 }
 
 const READ_BYTES: usize = 16 * 1024;

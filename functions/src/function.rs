@@ -1,24 +1,24 @@
 //! One prepared function: its template, its pool, and how an invocation gets an
-//! environment. `functions` makes it, `running` uses it.
+//! environment. `functions` makes it, `running` uses it, `creation` makes its environments.
+
+mod creation;
 
 use crate::config::{FunctionConfig, SnapStart};
-use crate::connection::{Environment, Forked};
-use crate::cpu::Pace;
+use crate::connection::Environment;
 use crate::functions::Shared;
 use crate::invocation::Invocation;
 use crate::log::{self, Failure, Log, Report, Start};
 use crate::network::Caller;
 use crate::package::Installed;
-use crate::parent::{ForkError, Parent};
-use crate::pool::{Place, Pool, PoolLimits, Refused, Taken};
+use crate::phase::Phase;
+use crate::pool::{Pool, PoolLimits, Refused, Taken};
 use crate::provision;
 use crate::running::{Lost, Running, put_failure};
 use crate::template::{self, BuildError, Kind, REBUILD_PAUSE, Template};
 use bytes::{Bytes, BytesMut};
+use creation::NotCreated;
 use environment::limits::QUEUE_MAX_DEFAULT;
-use environment::{ControlRequest, ErrorPayload, Manifest, Outcome};
-use std::os::fd::AsFd;
-use std::os::unix::net::UnixStream;
+use environment::{ErrorPayload, Manifest, Outcome};
 use std::pin::Pin;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -64,14 +64,16 @@ impl Function {
         let asked = Instant::now();
         let (environment, start) = match self.core.environment().await {
             Ok(found) => found,
-            Err(outcome) => return (self.core.not_run(id, outcome, asked.elapsed()), None),
+            Err(NotCreated { outcome, phase }) => {
+                return (self.core.not_run(id, outcome, phase.start(asked.elapsed())), None);
+            }
         };
         match Running::new(Arc::clone(&self.core), environment, start, id, event) {
             Ok(running) => running.run().await,
             Err(error) => {
                 let error_type = "RequestEntityTooLarge".to_owned();
                 let error = ErrorPayload { error_type, error_message: error.to_string(), trace: Vec::new() };
-                (self.core.not_run(id, Outcome::Threw(error), asked.elapsed()), None)
+                (self.core.not_run(id, Outcome::Threw(error), Start::Init(asked.elapsed())), None)
             }
         }
     }
@@ -124,7 +126,8 @@ impl Core {
         self.template.lock().await.template = None;
     }
 
-    async fn environment(self: &Arc<Self>) -> Result<(Environment, Start), Outcome> {
+    async fn environment(self: &Arc<Self>) -> Result<(Environment, Start), NotCreated> {
+        let mut losses = 0;
         loop {
             match self.pool.take().await.map_err(throttled)? {
                 Taken::Idle(mut environment) => {
@@ -132,7 +135,13 @@ impl Core {
                         return Ok((environment, Start::Warm));
                     }
                 }
-                Taken::Place(place) => return self.create(place).await.map_err(not_created),
+                Taken::Place(place) => match self.create(place).await {
+                    Err(BuildError::Lost) if losses < LOSSES_MAX => {
+                        losses += 1;
+                        tracing::warn!(function = %self.name, losses, "killed before it was ready, another is made");
+                    }
+                    created => return created.map_err(NotCreated::from),
+                },
             }
         }
     }
@@ -173,64 +182,6 @@ impl Core {
             tracing::info!(function = %self.name, idle_s = idle.as_secs(), "idle template retired");
             state.template = None;
         }
-    }
-
-    /// Makes an environment. A template that went away meanwhile is built again.
-    pub(crate) async fn create(
-        self: &Arc<Self>,
-        place: Place<Environment>,
-    ) -> Result<(Environment, Start), BuildError> {
-        let began = Instant::now();
-        let mut built_now = false;
-        for _ in 0..FORK_ATTEMPTS {
-            let (template, built) = self.template().await?;
-            built_now |= built;
-            let forked = match &template.kind {
-                Kind::Shared { parent, .. } => self.fork(parent, None).await,
-                Kind::Unshared => match self.shared.zygote.running().await {
-                    Some(zygote) => self.fork(&zygote.parent, Some(self.manifest.clone())).await,
-                    None => Err(ForkError::Gone),
-                },
-            };
-            let mut forked = match forked {
-                Ok(forked) => forked,
-                Err(ForkError::Gone | ForkError::Send(_)) => continue,
-                Err(error) => return Err(BuildError::Fork(error.to_string())),
-            };
-            if let (Kind::Unshared, Some(listener)) = (&template.kind, forked.child.listener.take()) {
-                self.shared.network.expect(listener, self.caller());
-            }
-            let tmp = self.manifest.tmp_root.join(forked.id.to_string());
-            let mut environment = Environment::new(forked, template.shared_bytes, tmp, place);
-            if matches!(template.kind, Kind::Unshared) {
-                self.wait_until_ready(&mut environment, began).await?;
-                built_now = true;
-            }
-            let took = began.elapsed();
-            return Ok((environment, if built_now { Start::Init(took) } else { Start::Restore(took) }));
-        }
-        Err(BuildError::Fork(format!("no process to fork from stayed up in {FORK_ATTEMPTS} attempts")))
-    }
-
-    async fn fork(&self, parent: &Parent, manifest: Option<Manifest>) -> Result<Forked, ForkError> {
-        let id = self.shared.next_id();
-        let (ours, theirs) = UnixStream::pair()?;
-        ours.set_nonblocking(true)?;
-        let stream = tokio::net::UnixStream::from_std(ours)?;
-        let request = ControlRequest::Environment { id, manifest };
-        let child = parent.fork(id, &request, theirs.as_fd()).await?;
-        let pace = Pace::new(self.shared.cpu, self.config.memory_mb, parent.closing());
-        Ok(Forked { id, stream, child, pace })
-    }
-
-    async fn wait_until_ready(&self, environment: &mut Environment, began: Instant) -> Result<(), BuildError> {
-        let mut lines = BytesMut::new();
-        let ready = environment.ready(self.config.memory_mb, &mut lines).await;
-        if let Err(error) = &ready {
-            log::put_init_report(&mut lines, began.elapsed(), &Failure::of_init(error));
-        }
-        self.log().write(&self.name, lines.freeze());
-        ready.map_err(BuildError::Init)
     }
 
     /// The template, and whether it was built for this call. One build at a time: whoever waited for
@@ -293,7 +244,7 @@ impl Core {
             if error.trace.is_empty() {
                 log::put_line(&mut lines, format!("{}: {}", error.error_type, error.error_message).as_bytes());
             }
-            log::put_init_report(&mut lines, began.elapsed(), &Failure::of_init(error));
+            log::put_phase_report(&mut lines, Phase::Init, began.elapsed(), &Failure::of_phase(error));
         }
         self.log().write(&self.name, lines.freeze());
         built
@@ -327,7 +278,7 @@ impl Core {
     }
 
     /// An invocation that never reached an environment.
-    fn not_run(&self, id: Uuid, outcome: Outcome, waited: Duration) -> Invocation {
+    fn not_run(&self, id: Uuid, outcome: Outcome, start: Start) -> Invocation {
         if let Outcome::Throttled { reason } = &outcome {
             tracing::warn!(function = %self.name, reason, "throttled");
         } else {
@@ -335,12 +286,11 @@ impl Core {
             log::put_start(&mut lines, id, &self.config.version);
             let failure = put_failure(&mut lines, id, &outcome);
             let memory_mb = self.config.memory_mb;
-            let start = Start::Init(waited);
             let report = Report { id, duration: Duration::ZERO, memory_mb, memory_used_mb: 0, start, failure };
             log::put_end(&mut lines, &report);
             self.log().write(&self.name, lines.freeze());
         }
-        Invocation { id, outcome, duration: Duration::ZERO, init: Some(waited), memory_used_mb: 0 }
+        Invocation { id, outcome, duration: Duration::ZERO, init: start.duration(), memory_used_mb: 0 }
     }
 }
 
@@ -376,18 +326,12 @@ fn rebuild(
     })
 }
 
-fn throttled(refused: Refused) -> Outcome {
-    Outcome::Throttled { reason: refused.to_string() }
-}
-
-fn not_created(error: BuildError) -> Outcome {
-    match error {
-        BuildError::Init(error) => Outcome::InitFailed(error),
-        BuildError::Lost => Outcome::Crashed { reason: "the template was killed while it was built".into() },
-        BuildError::Fork(reason) => Outcome::Crashed { reason: format!("environment cannot be made: {reason}") },
-    }
+fn throttled(refused: Refused) -> NotCreated {
+    NotCreated { outcome: Outcome::Throttled { reason: refused.to_string() }, phase: Phase::Init }
 }
 
 const FORK_ATTEMPTS: usize = 3;
 /// Environments are not lost so often unless somebody kills them all.
 const RUNS_MAX: usize = 4;
+/// The same, of processes that were lost before they could take the invocation.
+const LOSSES_MAX: usize = RUNS_MAX - 1;

@@ -14,6 +14,7 @@ mod log;
 mod network;
 mod package;
 mod parent;
+mod phase;
 mod pool;
 mod provision;
 mod running;

@@ -3,6 +3,7 @@
 //! (AWS: "Lambda runtime log format"): START, the handler's lines, END, REPORT.
 
 use crate::functions::LogSink;
+use crate::phase::Phase;
 use bytes::{Bytes, BytesMut};
 use environment::ErrorPayload;
 use std::collections::HashMap;
@@ -97,8 +98,8 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
-    /// Of an init phase that ended with this error.
-    pub(crate) fn of_init(error: &ErrorPayload) -> Failure {
+    /// Of a phase that ended with this error.
+    pub(crate) fn of_phase(error: &ErrorPayload) -> Failure {
         match error.error_type.as_str() {
             ErrorPayload::INIT_TIMED_OUT => Failure::Timeout,
             kind => Failure::Error(kind.to_owned()),
@@ -171,9 +172,13 @@ pub(crate) fn put_init(out: &mut BytesMut, took: Duration) {
     put(out, format_args!("INIT_REPORT Init Duration: {:.2} ms\tPhase: init\tStatus: success\n", milliseconds(took)));
 }
 
-/// Appends the line a failed init phase leaves.
-pub(crate) fn put_init_report(out: &mut BytesMut, took: Duration, failure: &Failure) {
-    put(out, format_args!("INIT_REPORT Init Duration: {:.2} ms\tPhase: init\t", milliseconds(took)));
+/// Appends the line that a failed phase before the first invocation leaves.
+pub(crate) fn put_phase_report(out: &mut BytesMut, phase: Phase, took: Duration, failure: &Failure) {
+    let ms = milliseconds(took);
+    match phase {
+        Phase::Init => put(out, format_args!("INIT_REPORT Init Duration: {ms:.2} ms\tPhase: init\t")),
+        Phase::Restore => put(out, format_args!("RESTORE_REPORT Restore Duration: {ms:.2} ms\t")),
+    }
     put_status(out, failure);
     put(out, format_args!("\n"));
 }

@@ -1,17 +1,16 @@
 //! A template: the process that has one function's code loaded and forks its
 //! environments. Built by `function` and rebuilt when it ends.
 
-use crate::connection::init_exit;
 use crate::control::ControlSocket;
 use crate::log::put_line;
 use crate::network::{Caller, NetworkGuard};
 use crate::parent::{Child, ForkError, Notices, Parent};
+use crate::phase::Phase;
 use crate::watch::over_memory;
 use crate::zygote::Running;
 use bytes::BytesMut;
 use environment::limits::{INIT_TIMEOUT, KILL_GRACE};
-use environment::{ControlReply, ControlRequest, ErrorPayload, Exit, Manifest};
-use libc::SIGKILL;
+use environment::{ControlReply, ControlRequest, ErrorPayload, Manifest};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
@@ -26,6 +25,8 @@ pub(crate) struct Template {
     pub(crate) init: Duration,
     /// Why its process must not be copied.
     pub(crate) unshared: Option<String>,
+    /// Whether a copy runs hooks first and says when it is ready.
+    pub(crate) has_restore_hooks: bool,
 }
 
 #[derive(Debug)]
@@ -45,6 +46,8 @@ pub(crate) enum Kind {
 pub(crate) enum BuildError {
     /// The function's fault.
     Init(ErrorPayload),
+    /// The fault of its `afterRestore` hooks, in a copy.
+    Restore(ErrorPayload),
     /// Ours.
     Fork(String),
     /// A process was killed meanwhile that could not know of it: worth another attempt.
@@ -55,7 +58,14 @@ impl Template {
     /// None at all: each environment loads the code itself.
     pub(crate) fn none(zygote: &Running) -> Template {
         let (shared_bytes, built) = (zygote.anonymous_bytes, Instant::now());
-        Template { kind: Kind::Unshared, shared_bytes, built, init: Duration::ZERO, unshared: None }
+        Template {
+            kind: Kind::Unshared,
+            shared_bytes,
+            built,
+            init: Duration::ZERO,
+            unshared: None,
+            has_restore_hooks: false,
+        }
     }
 
     /// Whether it can still fork.
@@ -94,7 +104,7 @@ pub(crate) async fn build(plan: Plan<'_>, log: &mut BytesMut) -> Result<Template
     let (parent, mut notices) = Parent::new(ours);
     let over = over_memory(child.pid, zygote.anonymous_bytes, manifest.memory_mb);
     let verdict = initialized(&mut notices, child, manifest.memory_mb, log);
-    let (child, init_ms, unshared) = tokio::select! {
+    let Initialized { child, init_ms, unshared, has_restore_hooks } = tokio::select! {
         verdict = tokio::time::timeout(INIT_TIMEOUT + KILL_GRACE, verdict) => {
             verdict.unwrap_or_else(|_| Err(BuildError::Init(ErrorPayload::init_timed_out())))?
         }
@@ -103,7 +113,15 @@ pub(crate) async fn build(plan: Plan<'_>, log: &mut BytesMut) -> Result<Template
     tracing::info!(function = manifest.function_name, init_ms, unshared, "template ready");
     let kind = if unshared.is_some() { Kind::Unshared } else { Kind::Shared { parent, child } };
     let (built, shared_bytes) = (Instant::now(), zygote.anonymous_bytes);
-    Ok(Template { kind, shared_bytes, built, init: built - began, unshared })
+    Ok(Template { kind, shared_bytes, built, init: built - began, unshared, has_restore_hooks })
+}
+
+/// A template's process after its init phase.
+struct Initialized {
+    child: Child,
+    init_ms: f64,
+    unshared: Option<String>,
+    has_restore_hooks: bool,
 }
 
 /// Reads notices up to the verdict. The child is killed when this fails or is dropped.
@@ -112,20 +130,18 @@ async fn initialized(
     mut child: Child,
     memory_mb: u32,
     log: &mut BytesMut,
-) -> Result<(Child, f64, Option<String>), BuildError> {
+) -> Result<Initialized, BuildError> {
     while let Some(notice) = notices.recv().await {
         match notice {
             ControlReply::Log { line } => put_line(log, line.as_bytes()),
-            ControlReply::Initialized { init_ms, unshared } => return Ok((child, init_ms, unshared)),
+            ControlReply::Initialized { init_ms, unshared, has_restore_hooks } => {
+                return Ok(Initialized { child, init_ms, unshared, has_restore_hooks });
+            }
             ControlReply::InitFailed { error } => return Err(BuildError::Init(error)),
             other => tracing::debug!(?other, "unexpected reply from a template"),
         }
     }
-    match child.exit().await {
-        // Without a report its parent was killed, too.
-        Some(Exit::Signal(SIGKILL)) | None => Err(BuildError::Lost),
-        exit => Err(BuildError::Init(init_exit(exit, memory_mb))),
-    }
+    Err(Phase::Init.ended(child.exit().await, memory_mb))
 }
 
 /// Between rebuilds of a template that does not stay up.

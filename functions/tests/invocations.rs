@@ -288,6 +288,32 @@ async fn an_init_phase_over_10_s_is_ended() {
 }
 
 #[tokio::test]
+async fn what_a_copy_does_first_is_restore_duration_and_not_the_handlers_time() {
+    let pop = Pop::start(10).await;
+    let mut config = pop.config("restores_slowly");
+    config.timeout = Duration::from_secs(1);
+    let function = pop.functions.prepare(&config).await.unwrap();
+    let first = act(&function, json!({"act": "answer"})).await;
+    assert_eq!(result(&first)["count"], 1);
+    assert!(first.init.unwrap() >= Duration::from_millis(1500), "{first:?}");
+    assert!(first.duration < Duration::from_secs(1), "{first:?}");
+    assert!(act(&function, json!({"act": "answer"})).await.init.is_none());
+    let log = pop.log().await;
+    let (_, rest) = log.split_once("\tRestore Duration: ").unwrap();
+    let restore_ms: f64 = rest.split_once(" ms").unwrap().0.parse().unwrap();
+    assert!(restore_ms >= 1500.0, "{log}");
+}
+
+#[tokio::test]
+async fn a_copy_killed_before_it_is_ready_is_made_again() {
+    let pop = Pop::start(10).await;
+    let function = pop.function("restore_dies_once").await;
+    let first = act(&function, json!({"act": "answer"})).await;
+    assert_eq!(result(&first)["count"], 1);
+    assert_eq!(pop.log().await.matches("START RequestId: ").count(), 1);
+}
+
+#[tokio::test]
 async fn a_function_that_cannot_be_copied_loads_in_every_environment() {
     let pop = Pop::start(10).await;
     let function = pop.function("unshared").await;

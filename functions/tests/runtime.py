@@ -63,8 +63,17 @@ def in_zygote(kind, request, fd):
     if export == "hangs":
         time.sleep(60)
     unshared = "open handles" if export == "unshared" else None
-    reply(control, {"Initialized": {"init_ms": 1.0, "unshared": unshared}})
-    serve(control, lambda kind, request, fd: environment(fd))
+    has_hooks = export.startswith("restore")
+    reply(control, {"Initialized": {"init_ms": 1.0, "unshared": unshared, "has_restore_hooks": has_hooks}})
+
+    def copy(kind, order, fd):
+        if export == "restores_slowly":
+            time.sleep(1.5)
+        if export == "restore_dies_once" and order["id"] == request["id"] + 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        environment(fd, ready=has_hooks)
+
+    serve(control, copy)
 
 
 def frame(stream, kind, body):

@@ -34,7 +34,8 @@ export function load(planText, createRequire) {
     finish(plan, createRequire),
     () => {
       flushRaw();
-      op_selvedge_settle(LOADED, "");
+      // Says whether copies have hooks to run.
+      op_selvedge_settle(LOADED, hooksOf("afterRestore").length > 0 ? "afterRestore" : "");
     },
     (error) => {
       const title = error?.name === "Runtime.UnhandledPromiseRejection" ? "Unhandled Promise Rejection" : "Uncaught Exception";

@@ -40,6 +40,8 @@ pub type LogSink = Rc<dyn Fn(&[u8])>;
 pub struct Loaded {
     /// Why copies of this process must not run the function: open handles. `None` when they may.
     pub unshared: Option<String>,
+    /// Whether [`Engine::resume`] runs hooks of the function.
+    pub has_restore_hooks: bool,
 }
 
 /// How one invocation ended.
@@ -149,7 +151,9 @@ impl Engine {
                 None => engine.wait(environment::limits::INIT_TIMEOUT, turn::Drained::Stop),
             };
             match turn {
-                Turn::Settled(Settled::Loaded, _) => Ok(Loaded { unshared: engine.open_handles() }),
+                Turn::Settled(Settled::Loaded, hooks) => {
+                    Ok(Loaded { unshared: engine.open_handles(), has_restore_hooks: !hooks.is_empty() })
+                }
                 Turn::Settled(_, payload) => Err(parse_payload(&payload)),
                 Turn::Deadline => Err(ErrorPayload::init_timed_out()),
                 Turn::OutOfMemory => Err(ErrorPayload::init_out_of_memory(manifest.memory_mb)),
@@ -184,7 +188,7 @@ impl Engine {
         match turn {
             Turn::Settled(Settled::Loaded, _) => Ok(()),
             Turn::Settled(_, payload) => Err(parse_payload(&payload)),
-            Turn::Deadline => Err(runtime_error("Runtime.RestoreError", "afterRestore hooks timed out".to_string())),
+            Turn::Deadline => Err(ErrorPayload::restore_timed_out()),
             other => Err(runtime_error("Runtime.RestoreError", other.reason())),
         }
     }

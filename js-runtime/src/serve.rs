@@ -9,7 +9,7 @@ use crate::watchdog::{Watchdog, Watched, deadline_in};
 use anyhow::{Context, bail};
 use bytes::{Bytes, BytesMut};
 use environment::frame::{Exiting, Frame, FrameDecoder};
-use environment::limits::INIT_TIMEOUT;
+use environment::limits::{INIT_TIMEOUT, RESTORE_TIMEOUT};
 use environment::{ErrorPayload, Manifest};
 use js_runtime::engine::{Ending, Engine};
 use nix::sys::signal::Signal;
@@ -36,6 +36,24 @@ pub(crate) struct Birth {
 /// For a fork of a template: the code is loaded already.
 pub(crate) fn run(birth: Birth, manifest: &Manifest) -> anyhow::Result<()> {
     let environment = Environment::resumed(birth, manifest)?;
+    environment.serve()
+}
+
+/// For a fork of a template whose function has `afterRestore` hooks: they run first, and the PoP is told.
+pub(crate) fn restore_and_run(birth: Birth, manifest: &Manifest) -> anyhow::Result<()> {
+    let started = Instant::now();
+    let mut environment = Environment::new(birth, manifest)?;
+    environment.watchdog.arm(deadline_in(RESTORE_TIMEOUT));
+    let resumed = environment.engine.resume(&environment.tmp_dir);
+    let error = match environment.watchdog.disarm() {
+        Some(Exiting::Deadline) => Some(ErrorPayload::restore_timed_out()),
+        Some(Exiting::OutOfMemory) => Some(ErrorPayload::restore_out_of_memory(manifest.memory_mb)),
+        Some(Exiting::Code(_)) | None => resumed.err(),
+    };
+    if let Some(error) = error {
+        environment.finish(&[Frame::InitFailed(error)], 1);
+    }
+    environment.say(&Frame::Ready { init_ms: started.elapsed().as_secs_f64() * 1e3 })?;
     environment.serve()
 }
 

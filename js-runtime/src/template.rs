@@ -61,19 +61,20 @@ pub(crate) fn run(zygote: Zygote, order: Order) -> anyhow::Result<()> {
     engine.set_log(Rc::new(|_| {}));
     engine.set_stop_sink(Rc::new(|_| {}));
     let children = Rc::into_inner(children).expect("the log closure that shared it is replaced");
-    let unshared = match loaded {
-        Ok(loaded) => loaded.unshared.or_else(second_thread),
+    let (unshared, has_restore_hooks) = match loaded {
+        Ok(loaded) => (loaded.unshared.or_else(second_thread), loaded.has_restore_hooks),
         Err(error) => {
             children.control().send(&ControlReply::InitFailed { error: fit_packet(error) }, None)?;
             sandbox::exit_now(0);
         }
     };
     let init_ms = began.elapsed().as_secs_f64() * 1e3;
-    children.control().send(&ControlReply::Initialized { init_ms, unshared }, None)?;
+    children.control().send(&ControlReply::Initialized { init_ms, unshared, has_restore_hooks }, None)?;
     match children.serve()? {
         None => sandbox::exit_now(0),
         Some(Birth::Copy { id, socket, cell }) => {
-            serve::run(serve::Birth { engine, id, socket, cell, shared_bytes }, &manifest)
+            let birth = serve::Birth { engine, id, socket, cell, shared_bytes };
+            if has_restore_hooks { serve::restore_and_run(birth, &manifest) } else { serve::run(birth, &manifest) }
         }
         Some(_) => anyhow::bail!("a template makes copies of itself only"),
     }

@@ -147,7 +147,9 @@ fn hooks_run_in_the_template_and_in_each_copy_and_not_where_nothing_is_copied() 
     let zygote = Zygote::start();
     let template = zygote.template(code);
     for id in [1, 2] {
-        assert_eq!(template.environment(id).result("{}"), "[1,1]");
+        let mut copy = template.environment(id);
+        assert!(matches!(copy.frame(), Some(Frame::Ready { .. })));
+        assert_eq!(copy.result("{}"), "[1,1]");
     }
     let mut alone = zygote.environment(3, code);
     assert!(matches!(alone.frame(), Some(Frame::Ready { .. })));
@@ -163,6 +165,21 @@ fn a_copy_whose_hook_throws_says_so_and_ends() {
     match environment.until_answer().1 {
         Frame::InitFailed(error) => {
             assert_eq!((error.error_type.as_str(), error.error_message.as_str()), ("RangeError", "no"))
+        }
+        other => panic!("{other:?}"),
+    }
+    assert!(matches!(template.control.receive().0, ControlReply::Exited { id: 1, .. }));
+}
+
+#[test]
+fn a_copy_whose_hooks_need_too_much_memory_says_so_and_ends() {
+    let code = "process.on('afterRestore', () => { const all = []; for (;;) all.push({ nth: all.length }); });
+        exports.handler = async () => 1;";
+    let zygote = Zygote::start();
+    let template = zygote.template(code);
+    match template.environment(1).until_answer().1 {
+        Frame::InitFailed(error) => {
+            assert_eq!(error.error_message, "memory limit of 128 MB exceeded in afterRestore hooks")
         }
         other => panic!("{other:?}"),
     }

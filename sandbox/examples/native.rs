@@ -44,7 +44,10 @@ fn main() {
 
 fn template(children: Children, manifest: &Manifest) {
     let unshared = manifest.handler.ends_with(".unshared").then(|| "asked for".to_owned());
-    children.control().send(&ControlReply::Initialized { init_ms: 0.0, unshared }, None).unwrap();
+    children
+        .control()
+        .send(&ControlReply::Initialized { init_ms: 0.0, unshared, has_restore_hooks: false }, None)
+        .unwrap();
     match children.serve().unwrap() {
         Some(Birth::Copy { id, socket, cell }) => serve(environment(cell, manifest, id, socket)),
         _ => exit_now(0),

@@ -20,7 +20,7 @@ pub struct About {
     /// Lines of the function's table.
     #[serde(default)]
     pub settings: String,
-    /// Whether nothing may be asked before: the init phase is what is hostile.
+    /// Whether nothing may be asked before: what is hostile comes before the first invocation.
     #[serde(default)]
     pub cold: bool,
     pub status: u16,

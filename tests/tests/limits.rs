@@ -1,7 +1,7 @@
 //! Every limit of an invocation, reached: the viewer gets a status in time, the
 //! next viewer gets an answer.
 
-use selvedge_tests::{Ask, Edge, Origin, Reply, site};
+use selvedge_tests::{Ask, Edge, Origin, Reply, site, wait_for};
 use std::time::{Duration, Instant};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
@@ -100,6 +100,33 @@ async fn a_memory_bomb_is_stopped_on_the_heap_in_buffers_and_in_webassembly() {
         assert_eq!(reply.status, 503, "{bomb}");
         assert_eq!(outcome, "viewer-request:exceeded-memory", "{bomb}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_restore_hooks_count_for_restore_duration_and_not_for_the_timeout() {
+    let origin = Origin::start().await;
+    let code = "process.on('afterRestore', () => new Promise((resolve) => setTimeout(resolve, 1500)));
+      export const handler = async () => ({ status: '200', body: 'alive' });";
+    let edge = Edge::builder()
+        .function_with("f", code, "timeout = \"1s\"")
+        .config(&site(&origin.url(), "hooks.viewer-request = \"f\""))
+        .start()
+        .await;
+    for target in ["/first", "/warm"] {
+        assert_eq!(edge.get(target).await.text(), "alive");
+    }
+    let log = wait_for("two reports", || async {
+        let log = edge.log("f");
+        (log.matches("\nREPORT RequestId: ").count() == 2).then_some(log)
+    })
+    .await;
+    let number = |label: &str| -> f64 {
+        let (_, rest) = log.split_once(label).expect("REPORT has it");
+        rest.split_once(" ms").expect("it is in milliseconds").0.parse().expect("it is a number")
+    };
+    assert!(number("\tRestore Duration: ") >= 1500.0, "{log}");
+    assert!(number("\tDuration: ") < 1000.0, "{log}");
+    assert_eq!(log.matches("Restore Duration: ").count(), 1, "{log}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,0 +1,111 @@
+//! How a function's environments are made: forked, then waited for where they
+//! have something to do first, and why there is none.
+
+use super::{Core, FORK_ATTEMPTS};
+use crate::connection::{Environment, Forked};
+use crate::cpu::Pace;
+use crate::log::{self, Failure, Start};
+use crate::parent::{ForkError, Parent};
+use crate::phase::Phase;
+use crate::pool::Place;
+use crate::template::{BuildError, Kind};
+use bytes::BytesMut;
+use environment::{ControlRequest, Manifest, Outcome};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Why an invocation has no environment.
+pub(super) struct NotCreated {
+    pub(super) outcome: Outcome,
+    /// What it had waited for.
+    pub(super) phase: Phase,
+}
+
+impl From<BuildError> for NotCreated {
+    fn from(error: BuildError) -> NotCreated {
+        let mut phase = Phase::Init;
+        let outcome = match error {
+            BuildError::Init(error) => Outcome::InitFailed(error),
+            BuildError::Restore(error) => {
+                phase = Phase::Restore;
+                Outcome::InitFailed(error)
+            }
+            BuildError::Lost => Outcome::Crashed { reason: "its process was killed before it was ready".into() },
+            BuildError::Fork(reason) => Outcome::Crashed { reason: format!("environment cannot be made: {reason}") },
+        };
+        NotCreated { outcome, phase }
+    }
+}
+
+impl Core {
+    /// Makes an environment. A template that went away meanwhile is built again.
+    pub(crate) async fn create(
+        self: &Arc<Self>,
+        place: Place<Environment>,
+    ) -> Result<(Environment, Start), BuildError> {
+        let began = Instant::now();
+        let mut built_now = false;
+        for _ in 0..FORK_ATTEMPTS {
+            let (template, built) = self.template().await?;
+            built_now |= built;
+            let forked = match &template.kind {
+                Kind::Shared { parent, .. } => self.fork(parent, None).await,
+                Kind::Unshared => match self.shared.zygote.running().await {
+                    Some(zygote) => self.fork(&zygote.parent, Some(self.manifest.clone())).await,
+                    None => Err(ForkError::Gone),
+                },
+            };
+            let mut forked = match forked {
+                Ok(forked) => forked,
+                Err(ForkError::Gone | ForkError::Send(_)) => continue,
+                Err(error) => return Err(BuildError::Fork(error.to_string())),
+            };
+            if let (Kind::Unshared, Some(listener)) = (&template.kind, forked.child.listener.take()) {
+                self.shared.network.expect(listener, self.caller());
+            }
+            let tmp = self.manifest.tmp_root.join(forked.id.to_string());
+            let mut environment = Environment::new(forked, template.shared_bytes, tmp, place);
+            match template.kind {
+                Kind::Unshared => {
+                    self.wait_until_ready(&mut environment, Phase::Init, began).await?;
+                    built_now = true;
+                }
+                Kind::Shared { .. } if template.has_restore_hooks => {
+                    self.wait_until_ready(&mut environment, Phase::Restore, Instant::now()).await?;
+                }
+                Kind::Shared { .. } => {}
+            }
+            let took = began.elapsed();
+            return Ok((environment, if built_now { Start::Init(took) } else { Start::Restore(took) }));
+        }
+        Err(BuildError::Fork(format!("no process to fork from stayed up in {FORK_ATTEMPTS} attempts")))
+    }
+
+    async fn fork(&self, parent: &Parent, manifest: Option<Manifest>) -> Result<Forked, ForkError> {
+        let id = self.shared.next_id();
+        let (ours, theirs) = UnixStream::pair()?;
+        ours.set_nonblocking(true)?;
+        let stream = tokio::net::UnixStream::from_std(ours)?;
+        let request = ControlRequest::Environment { id, manifest };
+        let child = parent.fork(id, &request, theirs.as_fd()).await?;
+        let pace = Pace::new(self.shared.cpu, self.config.memory_mb, parent.closing());
+        Ok(Forked { id, stream, child, pace })
+    }
+
+    async fn wait_until_ready(
+        &self,
+        environment: &mut Environment,
+        phase: Phase,
+        began: Instant,
+    ) -> Result<(), BuildError> {
+        let mut lines = BytesMut::new();
+        let ready = environment.ready(phase, self.config.memory_mb, &mut lines).await;
+        if let Err(BuildError::Init(error) | BuildError::Restore(error)) = &ready {
+            log::put_phase_report(&mut lines, phase, began.elapsed(), &Failure::of_phase(error));
+        }
+        self.log().write(&self.name, lines.freeze());
+        ready
+    }
+}
