@@ -57,6 +57,17 @@ Examples:
   echo '{\"name\": \"you\"}' | selvedge invoke hello --event -")]
     Invoke(InvokeArgs),
 
+    /// Take responses out of the cache of a running edge
+    #[command(after_help = "\
+An item is a path with its query string (/a.html), the beginning of one with a * at
+its end (/images/*), or a tag (#news) where the distribution has a cache_tag_header.
+It takes effect before this returns, whatever headers and cookies a response is for.
+
+Examples:
+  selvedge purge '/*'
+  selvedge purge --config /etc/selvedge.toml --distribution shop /index.html '#product:42'")]
+    Purge(PurgeArgs),
+
     /// Write a working project: a configuration, a site and one function
     #[command(after_help = "\
 Examples:
@@ -127,6 +138,21 @@ pub(crate) struct InvokeArgs {
     pub(crate) event: PathBuf,
 
     /// The configuration file
+    #[arg(long, value_name = "FILE", default_value = "selvedge.toml")]
+    pub(crate) config: PathBuf,
+}
+
+#[derive(ClapArgs, Debug)]
+pub(crate) struct PurgeArgs {
+    /// Paths and #tags
+    #[arg(required = true)]
+    pub(crate) items: Vec<String>,
+
+    /// The distribution's name in the configuration; not needed when it has only one
+    #[arg(long, value_name = "NAME")]
+    pub(crate) distribution: Option<String>,
+
+    /// The configuration file that the edge runs with
     #[arg(long, value_name = "FILE", default_value = "selvedge.toml")]
     pub(crate) config: PathBuf,
 }

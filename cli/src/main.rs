@@ -8,6 +8,7 @@ mod check;
 mod exit;
 mod init;
 mod invoke;
+mod purge;
 mod reload;
 mod runtime;
 mod serve;
@@ -23,6 +24,7 @@ fn main() -> ExitCode {
         Command::Serve(args) => serve::serve(&args),
         Command::Check(args) => check::check(&args),
         Command::Invoke(args) => invoke::invoke(&args),
+        Command::Purge(args) => purge::purge(&args),
         Command::Init(args) => init::init(&args),
         Command::Certs { command: CertsCommand::Init(args) } => certs_init::init(&args),
     };

@@ -10,6 +10,7 @@ use certs::Store;
 use deployment::Config;
 use functions::{LogSink, SandboxDemand};
 use proxy::directory::DirectoryOrigins;
+use proxy::geo::Geo;
 use proxy::{Edge, Live, listen};
 use std::io::IsTerminal;
 use std::path::Path;
@@ -53,17 +54,22 @@ async fn run(file: &Path, config: Config, (sink, demand): (LogSink, SandboxDeman
 
     let live = Live::new(deployment, prepared.functions());
     let sockets = Arc::clone(&directories);
-    let edge = Edge::new(&server, Arc::clone(&live), Arc::new(move |directory| sockets.socket(directory)))?;
+    let geo = server.geo_database.as_deref().map(Geo::open).transpose().map_err(|error| anyhow!("{error}"))?;
+    let edge =
+        Edge::new(&server, Arc::clone(&live), Arc::new(move |directory| sockets.socket(directory)))?.locating(geo);
     let listeners = listen::bind(&server, store).map_err(|error| anyhow!("{error}"))?;
     for (scheme, addresses) in [("http", listeners.http_addresses()), ("https", listeners.https_addresses())] {
         for address in addresses {
             tracing::info!("listening on {scheme}://{address}");
         }
     }
+    let control = edge.control(&server.data_dir).context("the control socket and the invalidations in data_dir")?;
+    let control = tokio::spawn(control.serve());
     let (file, stops) = (file.to_path_buf(), Arc::clone(&functions));
     let reload = tokio::spawn(Reload { file, server, functions, prepared, live, directories }.run(hangup));
     listeners.run(edge, shutdown).await;
     reload.abort();
+    control.abort();
     stops.stop().await;
     tracing::info!("stopped");
     Ok(())

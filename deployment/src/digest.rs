@@ -10,13 +10,13 @@ use toml::{Table, Value};
 const ID_ALPHABET: &[u8; 36] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
 
 /// The digest of what a configuration describes, `table` being the whole file
-/// and `packages` the digest of each function's code.
-pub(crate) fn deployment(table: &Table, packages: &BTreeMap<String, String>) -> String {
+/// and `contents` the digest of each file that it only names: a function's code, a key.
+pub(crate) fn deployment(table: &Table, contents: &BTreeMap<String, String>) -> String {
     let mut hasher = Sha256::new();
     let described = table.iter().filter(|(key, _)| key.as_str() != "server");
     hash_table(&mut hasher, described.collect());
-    for (function, digest) in packages {
-        hash_text(&mut hasher, function);
+    for (name, digest) in contents {
+        hash_text(&mut hasher, name);
         hash_text(&mut hasher, digest);
     }
     hasher.finalize().iter().fold(String::new(), |mut hex, byte| {
@@ -93,8 +93,8 @@ mod tests {
     fn every_value_counts() {
         assert_ne!(digest("a = 1"), digest("a = '1'"));
         assert_ne!(digest("a = ['b', 'c']"), digest("a = ['bc']"));
-        let packages = BTreeMap::from([("f".to_owned(), "00".to_owned())]);
-        assert_ne!(digest(""), deployment(&Table::new(), &packages));
+        let contents = BTreeMap::from([("f".to_owned(), "00".to_owned())]);
+        assert_ne!(digest(""), deployment(&Table::new(), &contents));
     }
 
     #[test]

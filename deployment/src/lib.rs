@@ -4,25 +4,31 @@
 
 mod check;
 mod digest;
+mod edge_headers;
+mod key_group;
 mod managed;
 mod model;
 mod normalise;
 mod pattern;
 mod problem;
 mod raw;
+mod response_headers;
 mod select;
 mod server;
 mod units;
 
 use std::path::{Path, PathBuf};
 
+pub use edge_headers::{MadeFrom, made_from};
+pub use key_group::{KeyGroup, PublicKey};
 pub use model::{
-    AllowedMethods, Behavior, CachePolicy, Deployment, Distribution, ErrorPage, ForwardPolicy, HeaderSelection, Hook,
-    Hooks, Origin, OriginKind, Selection, ViewerProtocol,
+    AllowedMethods, Behavior, CachePolicy, Deployment, Distribution, ErrorPage, Failover, ForwardPolicy,
+    GeoRestriction, HeaderSelection, Hook, Hooks, Origin, OriginKind, Selection, ViewerProtocol,
 };
 pub use normalise::normalise;
-pub use pattern::PathPattern;
+pub use pattern::{PathPattern, wildcard_matches};
 pub use problem::{Problem, Problems};
+pub use response_headers::{AddedHeader, AllowedOrigin, Cors, ResponseHeadersPolicy};
 pub use server::{CacheDisk, Server};
 
 /// A whole configuration file: how the process listens, and what it runs.

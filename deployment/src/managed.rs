@@ -4,6 +4,7 @@
 use http::HeaderName;
 use std::time::Duration;
 
+use crate::edge_headers;
 use crate::model::{CachePolicy, ForwardPolicy, HeaderSelection, Selection};
 
 /// The managed cache policy with this name or id.
@@ -11,8 +12,7 @@ pub(crate) fn cache(name_or_id: &str) -> Option<CachePolicy> {
     CACHE.iter().find(|row| row.name == name_or_id || row.id == name_or_id).map(CacheRow::policy)
 }
 
-/// The managed origin request policy with this name or id. The `CloudFront-*`
-/// headers some of them add are the proxy's to make and not listed here.
+/// The managed origin request policy with this name or id.
 pub(crate) fn forward(name_or_id: &str) -> Option<ForwardPolicy> {
     let row = FORWARD.iter().find(|row| row.name == name_or_id || row.id == name_or_id)?;
     let all = |whether| if whether { Selection::All } else { Selection::None };
@@ -21,7 +21,11 @@ pub(crate) fn forward(name_or_id: &str) -> Option<ForwardPolicy> {
         Headers::Except(list) => HeaderSelection::AllExcept(names(list)),
         Headers::Only(list) => HeaderSelection::Only(names(list)),
     };
-    Some(ForwardPolicy { headers, cookies: all(row.all_cookies), query: all(row.all_query) })
+    let edge_headers = match row.name {
+        "AllViewerAndCloudFrontHeaders-2022-06" | "AllViewerExceptHostHeader" => edge_headers::all_of_2022(),
+        _ => Vec::new(),
+    };
+    Some(ForwardPolicy { headers, edge_headers, cookies: all(row.all_cookies), query: all(row.all_query) })
 }
 
 /// For messages.

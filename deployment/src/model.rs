@@ -8,7 +8,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::key_group::KeyGroup;
 use crate::pattern::PathPattern;
+use crate::response_headers::ResponseHeadersPolicy;
 
 /// Everything a PoP runs, as one immutable value.
 #[derive(Clone, Debug)]
@@ -37,6 +39,28 @@ pub struct Distribution {
     /// In order; the last one is the default behavior with pattern `*`.
     pub behaviors: Vec<Arc<Behavior>>,
     pub error_pages: Vec<ErrorPage>,
+    /// The header in which origins name the tags of a response, to take it out of the cache by.
+    pub cache_tag_header: Option<HeaderName>,
+    pub geo_restriction: Option<GeoRestriction>,
+}
+
+/// Who may come in, by ISO 3166-1 codes of countries (AWS: "Restrict the geographic
+/// distribution of your content"). Whoever is nowhere to be found may.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum GeoRestriction {
+    Allow(Vec<String>),
+    Block(Vec<String>),
+}
+
+impl GeoRestriction {
+    #[must_use]
+    pub fn admits(&self, country: &str) -> bool {
+        let named = |list: &[String]| list.iter().any(|code| code == country);
+        match self {
+            GeoRestriction::Allow(list) => named(list),
+            GeoRestriction::Block(list) => !named(list),
+        }
+    }
 }
 
 /// CloudFront's custom error response.
@@ -75,14 +99,33 @@ pub enum OriginKind {
     Directory(PathBuf),
 }
 
+/// The second half of CloudFront's origin group (AWS: "Optimize high availability
+/// with CloudFront origin failover").
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failover {
+    pub secondary: Arc<Origin>,
+    /// Of the primary's answers. An origin that cannot be reached counts as 503,
+    /// one that is too slow as 504.
+    pub statuses: Vec<u16>,
+}
+
 #[derive(Clone, Debug)]
 pub struct Behavior {
     pub pattern: PathPattern,
     pub origin: Arc<Origin>,
+    /// What takes the origin's place when it fails.
+    pub failover: Option<Arc<Failover>>,
     pub allowed_methods: AllowedMethods,
     pub viewer_protocol: ViewerProtocol,
+    /// Where there are any, only what their keys signed may come in.
+    pub trusted_key_groups: Vec<Arc<KeyGroup>>,
     pub cache: CachePolicy,
     pub forward: ForwardPolicy,
+    /// `CloudFront-*` headers that the edge makes, because a policy names them.
+    pub edge_headers: Vec<HeaderName>,
+    /// Whether the edge compresses what the origin did not.
+    pub compress: bool,
+    pub response_headers: Option<ResponseHeadersPolicy>,
     pub hooks: Hooks,
 }
 
@@ -122,6 +165,8 @@ pub struct CachePolicy {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ForwardPolicy {
     pub headers: HeaderSelection,
+    /// `CloudFront-*` headers besides these.
+    pub edge_headers: Vec<HeaderName>,
     pub cookies: Selection,
     pub query: Selection,
 }

@@ -43,35 +43,10 @@ impl PathPattern {
     }
 
     /// True when the whole path matches. The path is one that
-    /// [`normalise`](crate::normalise()) returned. Takes at most pattern times
-    /// path steps, whatever the pattern.
+    /// [`normalise`](crate::normalise()) returned.
     #[must_use]
     pub fn matches(&self, normalised: &str) -> bool {
-        let (pattern, path) = (&*self.rooted, normalised.as_bytes());
-        let (mut at_pattern, mut at_path) = (0, 0);
-        // After the last `*`, and the first byte that it does not cover yet.
-        let mut star: Option<(usize, usize)> = None;
-        while at_path < path.len() {
-            match pattern.get(at_pattern) {
-                Some(b'*') => {
-                    at_pattern += 1;
-                    star = Some((at_pattern, at_path));
-                }
-                Some(byte) if *byte == b'?' || *byte == path[at_path] => {
-                    at_pattern += 1;
-                    at_path += if *byte == b'?' { character_length(path[at_path]) } else { 1 };
-                }
-                _ => match star {
-                    Some((after, covered)) => {
-                        let covered = covered + character_length(path[covered]);
-                        star = Some((after, covered));
-                        (at_pattern, at_path) = (after, covered);
-                    }
-                    None => return false,
-                },
-            }
-        }
-        pattern[at_pattern..].iter().all(|byte| *byte == b'*')
+        wildcard_matches(&self.rooted, normalised)
     }
 
     /// As written in the configuration.
@@ -96,6 +71,37 @@ impl fmt::Display for PathPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.written)
     }
+}
+
+/// Whether a whole text is what a pattern says: `*` is none or more characters, `?`
+/// exactly one. Takes at most pattern times text steps, whatever the pattern.
+#[must_use]
+pub fn wildcard_matches(pattern: &[u8], text: &str) -> bool {
+    let text = text.as_bytes();
+    let (mut at_pattern, mut at_text) = (0, 0);
+    // After the last `*`, and the first byte that it does not cover yet.
+    let mut star: Option<(usize, usize)> = None;
+    while at_text < text.len() {
+        match pattern.get(at_pattern) {
+            Some(b'*') => {
+                at_pattern += 1;
+                star = Some((at_pattern, at_text));
+            }
+            Some(byte) if *byte == b'?' || *byte == text[at_text] => {
+                at_pattern += 1;
+                at_text += if *byte == b'?' { character_length(text[at_text]) } else { 1 };
+            }
+            _ => match star {
+                Some((after, covered)) => {
+                    let covered = covered + character_length(text[covered]);
+                    star = Some((after, covered));
+                    (at_pattern, at_text) = (after, covered);
+                }
+                None => return false,
+            },
+        }
+    }
+    pattern[at_pattern..].iter().all(|byte| *byte == b'*')
 }
 
 /// Bytes of the UTF-8 character that starts with `first`.

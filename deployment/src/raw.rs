@@ -1,6 +1,9 @@
 //! The configuration file as written: names and types, no meaning yet. Unknown
 //! keys are errors. Every value that can be wrong carries its place in the file.
 
+pub(crate) mod response_headers;
+
+use response_headers::RawResponseHeaders;
 use serde::Deserialize;
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
@@ -22,6 +25,8 @@ pub(crate) struct RawConfig {
     pub(crate) functions: Named<RawFunction>,
     #[serde(default)]
     pub(crate) distributions: Named<RawDistribution>,
+    #[serde(default)]
+    pub(crate) key_groups: Named<RawKeyGroup>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -31,6 +36,7 @@ pub(crate) struct RawServer {
     pub(crate) https: Option<Spanned<Vec<Text>>>,
     pub(crate) certificates: Option<Text>,
     pub(crate) data_dir: Option<Text>,
+    pub(crate) geo_database: Option<Text>,
     pub(crate) cache_size: Option<Text>,
     pub(crate) cache_object_size_max: Option<Text>,
     pub(crate) cache_disk: Option<Spanned<RawCacheDisk>>,
@@ -90,8 +96,12 @@ pub(crate) struct RawDistribution {
     #[serde(default)]
     pub(crate) domains: Vec<Text>,
     pub(crate) default_root_object: Option<Text>,
+    pub(crate) cache_tag_header: Option<Text>,
+    pub(crate) geo_restriction: Option<Spanned<RawGeoRestriction>>,
     #[serde(default)]
     pub(crate) origins: Named<RawOrigin>,
+    #[serde(default)]
+    pub(crate) origin_groups: Named<RawOriginGroup>,
     #[serde(default)]
     pub(crate) behaviors: Vec<Spanned<RawBehavior>>,
     pub(crate) default_behavior: Option<Spanned<RawBehavior>>,
@@ -109,6 +119,21 @@ impl RawDistribution {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub(crate) struct RawGeoRestriction {
+    pub(crate) allow: Option<Vec<Text>>,
+    pub(crate) block: Option<Vec<Text>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawKeyGroup {
+    /// Files by the id of their key.
+    #[serde(default)]
+    pub(crate) keys: Named<Text>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct RawOrigin {
     pub(crate) directory: Option<Text>,
     pub(crate) url: Option<Text>,
@@ -122,13 +147,25 @@ pub(crate) struct RawOrigin {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub(crate) struct RawOriginGroup {
+    pub(crate) primary: Text,
+    pub(crate) secondary: Text,
+    pub(crate) statuses: Spanned<Vec<i64>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct RawBehavior {
     pub(crate) path: Option<Text>,
     pub(crate) origin: Option<Text>,
     pub(crate) allowed_methods: Option<Text>,
     pub(crate) viewer_protocol: Option<Text>,
+    #[serde(default)]
+    pub(crate) trusted_key_groups: Vec<Text>,
     pub(crate) cache: Option<Spanned<NameOr<RawCache>>>,
     pub(crate) forward: Option<Spanned<NameOr<RawForward>>>,
+    pub(crate) compress: Option<Spanned<bool>>,
+    pub(crate) response_headers: Option<Spanned<NameOr<RawResponseHeaders>>>,
     #[serde(default)]
     pub(crate) hooks: RawHooks,
 }
@@ -151,6 +188,8 @@ pub(crate) struct RawCache {
 #[serde(deny_unknown_fields)]
 pub(crate) struct RawForward {
     pub(crate) headers: Option<Spanned<RawSelection>>,
+    #[serde(default)]
+    pub(crate) edge_headers: Vec<Text>,
     pub(crate) cookies: Option<Spanned<RawSelection>>,
     pub(crate) query: Option<Spanned<RawSelection>>,
 }

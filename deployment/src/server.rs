@@ -14,6 +14,8 @@ pub struct Server {
     pub certificates: Option<PathBuf>,
     /// Logs, unpacked packages and sockets; created when missing.
     pub data_dir: PathBuf,
+    /// Where addresses are, in MaxMind's format; a file that is there.
+    pub geo_database: Option<PathBuf>,
     pub cache_bytes: u64,
     /// A larger response is not kept in memory.
     pub cache_object_bytes_max: u64,

@@ -6,6 +6,7 @@ mod age;
 pub(crate) mod collapse;
 pub(crate) mod directives;
 pub(crate) mod fields;
+pub(crate) mod invalidation;
 pub(crate) mod key;
 pub(crate) mod policy;
 pub(crate) mod status;
@@ -14,6 +15,7 @@ pub(crate) mod vary;
 
 use collapse::Collapse;
 use deployment::Server;
+use invalidation::Invalidations;
 use moka::sync::Cache as Moka;
 use pingora::cache::key::{CacheHashKey, HashBinary};
 use pingora::cache::{CacheKey, CacheOptionOverrides, HttpCache};
@@ -25,6 +27,7 @@ pub use storage::disk::DiskError;
 pub(crate) struct Cache {
     pub(crate) store: &'static Store,
     pub(crate) collapse: &'static Collapse,
+    pub(crate) invalidations: &'static Invalidations,
     /// Stale responses that stand in for a failed origin, and until when it is not asked again.
     standing_in: Moka<HashBinary, Instant>,
 }
@@ -43,6 +46,7 @@ impl Cache {
         Ok(Cache {
             store: Box::leak(Box::new(Store::open(server)?)),
             collapse: Box::leak(Box::new(Collapse::new())),
+            invalidations: Box::leak(Box::default()),
             standing_in: Moka::builder().max_capacity(STANDING_IN_MAX).build(),
         })
     }

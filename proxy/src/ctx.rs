@@ -2,6 +2,7 @@
 
 use crate::access_log::Line;
 use crate::body::{HeldBody, Swap};
+use crate::compress::Compression;
 use crate::error::EdgeError;
 use crate::hooks::HookRecord;
 use crate::live::State;
@@ -14,7 +15,7 @@ use http::{HeaderName, HeaderValue, StatusCode};
 use pingora::http::{RequestHeader, ResponseHeader};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Who asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +44,8 @@ pub struct Ctx {
     pub(crate) asker: Asker,
     pub(crate) client_ip: IpAddr,
     pub(crate) tls: bool,
+    /// `CloudFront-*` headers, which origins see and viewer events do not.
+    pub(crate) edge_headers: Vec<(HeaderName, Option<HeaderValue>)>,
     /// As the viewer sent it, without a port, in lower case.
     pub(crate) host: String,
     /// Method and target as the viewer sent them, for the access log.
@@ -53,14 +56,20 @@ pub struct Ctx {
     pub(crate) origin_request: Option<OriginRequest>,
     /// Connections to the origin tried so far.
     pub(crate) attempts: u8,
+    /// Whether the origin group's secondary is asked, because the primary failed.
+    pub(crate) failed_over: bool,
     /// Of the current connection, when the viewer asks for an upgrade.
     pub(crate) upgrade_gate: Option<Arc<Gate>>,
     pub(crate) origin_answered: bool,
+    /// From the request to the origin to its answer's header.
+    pub(crate) origin_took: Option<Duration>,
+    pub(crate) origin_asked: Option<Instant>,
     /// A 304 from the origin, until it has refreshed what is stored.
     pub(crate) not_modified: Option<Box<ResponseHeader>>,
     /// Lines of the origin's response that are not stored with it.
     pub(crate) not_stored: Vec<(HeaderName, HeaderValue)>,
     pub(crate) upstream_swap: Swap,
+    pub(crate) compression: Compression,
     pub(crate) viewer_swap: Swap,
     /// A response made by the edge after the fetch began, which `fail_to_proxy` writes.
     pub(crate) answer: Option<(ResponseHeader, Bytes)>,
@@ -81,6 +90,7 @@ impl Ctx {
             asker: Asker::Viewer,
             client_ip: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             tls: false,
+            edge_headers: Vec::new(),
             host: String::new(),
             line: Default::default(),
             site: None,
@@ -88,11 +98,15 @@ impl Ctx {
             body: HeldBody::default(),
             origin_request: None,
             attempts: 0,
+            failed_over: false,
             upgrade_gate: None,
             origin_answered: false,
+            origin_took: None,
+            origin_asked: None,
             not_modified: None,
             not_stored: Vec::new(),
             upstream_swap: Swap::Keep,
+            compression: Compression::default(),
             viewer_swap: Swap::Keep,
             answer: None,
             failure: None,

@@ -3,18 +3,22 @@
 
 mod admit;
 mod departure;
+mod failover;
 mod failure;
 mod fetch;
 mod invalidate;
 mod origin_request;
 mod origin_response;
+mod range;
 mod stale;
 mod viewer_request;
 mod viewer_response;
 
 use crate::cache::vary::Variance;
 use crate::cache::{Cache, DiskError};
+use crate::control::Control;
 use crate::ctx::Ctx;
+use crate::geo::Geo;
 use crate::guard::upload;
 use crate::live::Live;
 use async_trait::async_trait;
@@ -23,9 +27,10 @@ use deployment::Server;
 use pingora::cache::key::HashBinary;
 use pingora::cache::{CacheKey, CacheMeta, ForcedFreshness, HitHandler, RespCacheable};
 use pingora::http::{RequestHeader, ResponseHeader};
-use pingora::proxy::{FailToProxy, ProxyHttp, Session};
+use pingora::proxy::{FailToProxy, ProxyHttp, RangeType, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, Result};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,6 +45,7 @@ pub struct Edge {
     cache: Cache,
     header_bytes_max: usize,
     https_port: u16,
+    geo: Option<Geo>,
 }
 
 impl Edge {
@@ -50,7 +56,23 @@ impl Edge {
     pub fn new(server: &Server, live: Arc<Live>, directories: Directories) -> Result<Edge, DiskError> {
         let cache = Cache::open(server)?;
         let https_port = server.https.first().map_or(HTTPS_PORT, |address| address.port());
-        Ok(Edge { live, directories, cache, header_bytes_max: server.header_bytes_max, https_port })
+        Ok(Edge { live, directories, cache, header_bytes_max: server.header_bytes_max, https_port, geo: None })
+    }
+
+    /// Knows where viewers are.
+    #[must_use]
+    pub fn locating(mut self, geo: Option<Geo>) -> Edge {
+        self.geo = geo;
+        self
+    }
+
+    /// Listens in `data_dir` for what operators tell this proxy, and takes up what they
+    /// told it before it was started again.
+    ///
+    /// # Errors
+    /// What was told before cannot be read, or the socket not be made.
+    pub fn control(&self, data_dir: &Path) -> io::Result<Control> {
+        Control::new(Arc::clone(&self.live), self.cache.invalidations, data_dir)
     }
 }
 
@@ -82,21 +104,24 @@ impl ProxyHttp for Edge {
         fetch::key(session, ctx)
     }
 
-    // 3 is inside Pingora, but for what stands in for a failed origin.
+    // 3 is inside Pingora, but for what was invalidated and what stands in for a failed origin.
     async fn cache_hit_filter(
         &self,
         session: &mut Session,
         meta: &CacheMeta,
         _: &mut HitHandler,
         is_fresh: bool,
-        _: &mut Ctx,
+        ctx: &mut Ctx,
     ) -> Result<Option<ForcedFreshness>> {
+        if invalidate::taken_out(self, session.req_header(), meta, ctx) {
+            return Ok(Some(ForcedFreshness::ForceMiss));
+        }
         Ok(if is_fresh { None } else { stale::stands_in(self, session, meta) })
     }
 
     // 4: the origin-request hook, once per miss.
     async fn proxy_upstream_filter(&self, session: &mut Session, ctx: &mut Ctx) -> Result<bool> {
-        origin_request::prepare(session, ctx).await
+        origin_request::prepare(self, session, ctx).await
     }
 
     // 5 and 6: where to, and what to send. Retries come back here.
@@ -124,8 +149,8 @@ impl ProxyHttp for Edge {
         Ok(())
     }
 
-    fn fail_to_connect(&self, _: &mut Session, _: &HttpPeer, ctx: &mut Ctx, error: Box<Error>) -> Box<Error> {
-        fetch::retry_connect(ctx, error)
+    fn fail_to_connect(&self, session: &mut Session, _: &HttpPeer, ctx: &mut Ctx, error: Box<Error>) -> Box<Error> {
+        fetch::retry_connect(session, ctx, error)
     }
 
     fn error_while_proxy(
@@ -157,6 +182,7 @@ impl ProxyHttp for Edge {
         ctx: &mut Ctx,
     ) -> Result<Option<Duration>> {
         ctx.upstream_swap.apply(body);
+        ctx.compression.apply(body)?;
         Ok(None)
     }
 
@@ -181,6 +207,10 @@ impl ProxyHttp for Edge {
 
     fn should_serve_stale(&self, session: &mut Session, ctx: &mut Ctx, error: Option<&Error>) -> bool {
         stale::may_serve(self, session, ctx, error)
+    }
+
+    fn range_header_filter(&self, session: &mut Session, response: &mut ResponseHeader, _: &mut Ctx) -> RangeType {
+        range::cut(session.req_header(), response)
     }
 
     // 9: the viewer-response hook, on hits and misses. Never an error while the cache is on.

@@ -3,18 +3,24 @@
 mod access_log;
 mod body;
 mod cache;
+mod compress;
+pub mod control;
 mod ctx;
 pub mod directory;
 mod edge;
 pub mod error;
 mod error_pages;
 pub mod event;
+pub mod geo;
 mod guard;
 mod hooks;
 pub mod listen;
 mod live;
 mod origin;
 mod respond;
+mod response_headers;
+mod signed;
+mod viewer_headers;
 mod wire;
 mod x_cache;
 

@@ -1,15 +1,16 @@
 //! Answers the edge writes itself: generated responses, error pages, redirects.
 //! Every one gets the headers all answers have.
 
-use crate::ctx::Ctx;
+use crate::ctx::{Asker, Ctx};
 use crate::error::EdgeError;
 use crate::event::Generated;
+use crate::response_headers::{self, Timing};
 use crate::wire;
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, DATE, LOCATION, SERVER, TRANSFER_ENCODING, VIA};
 use http::{Method, StatusCode, Version};
 use pingora::Result;
-use pingora::http::ResponseHeader;
+use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::Session;
 use std::time::SystemTime;
 
@@ -58,6 +59,37 @@ pub(crate) fn redirect_to_https(method: &Method, host: &str, target: &str) -> Re
     Ok(header)
 }
 
+/// Applies the behavior's response headers policy, where an answer for a viewer has one.
+///
+/// # Errors
+/// None that a checked policy can cause.
+pub(crate) fn apply_policy(request: &RequestHeader, ctx: &Ctx, header: &mut ResponseHeader) -> Result<()> {
+    let Some(site) = ctx.site.as_ref().filter(|_| ctx.asker == Asker::Viewer) else { return Ok(()) };
+    let Some(policy) = &site.behavior.response_headers else { return Ok(()) };
+    response_headers::apply(policy, request, header)
+}
+
+/// Adds `Server-Timing` where the policy wants it.
+///
+/// # Errors
+/// None that a value of ours can cause.
+pub(crate) fn time(session: &Session, ctx: &Ctx, header: &mut ResponseHeader) -> Result<()> {
+    let Some(policy) = ctx.site.as_ref().and_then(|site| site.behavior.response_headers.as_ref()) else {
+        return Ok(());
+    };
+    let timing = Timing {
+        cache: session.cache.phase(),
+        pop: POP,
+        request_id: &ctx.request_id,
+        upstream: ctx.origin_took,
+        downstream: ctx.started.elapsed(),
+    };
+    match response_headers::server_timing(policy, session.req_header(), &timing) {
+        Some(value) => header.append_header("Server-Timing", value).map(|_| ()),
+        None => Ok(()),
+    }
+}
+
 /// Adds what every answer has: `Date` and `Server` where missing, `Via`, `X-Amz-Cf-*`, and `X-Cache`.
 pub(crate) fn stamp(ctx: &mut Ctx, header: &mut ResponseHeader, x_cache: &'static str) -> Result<()> {
     if !header.headers.contains_key(DATE) {
@@ -103,7 +135,8 @@ pub(crate) async fn write(
 /// # Errors
 /// As [`write`].
 pub(crate) async fn write_error(session: &mut Session, ctx: &mut Ctx, error: &EdgeError) -> Result<()> {
-    let (header, body) = error_page(ctx, error)?;
+    let (mut header, body) = error_page(ctx, error)?;
+    apply_policy(session.req_header(), ctx, &mut header)?;
     write(session, ctx, header, body, error.x_cache).await
 }
 

@@ -14,7 +14,7 @@ pub mod tls;
 pub mod viewer;
 mod wait;
 
-pub use edge::Edge;
+pub use edge::{Edge, free_port, program};
 pub use origin::{Answer, Origin, Recorded};
 pub use raw::RawOrigin;
 pub use tls::TlsFront;

@@ -245,8 +245,17 @@ async fn under_load_with_a_failing_origin_every_body_is_the_right_one_and_whole(
                 let Ok(reply) = viewer::ask(address, ask).await else { continue };
                 if reply.status == 200 {
                     let text = reply.text();
-                    assert!(text.starts_with(&format!("{path} {foo} ")), "seed {seed}: {path} {foo} got {text:.20}");
-                    assert!(text.ends_with(" end"), "seed {seed}: {path} {foo} got {} bytes, cut", text.len());
+                    assert!(
+                        text.starts_with(&format!("{path} {foo} ")),
+                        "seed {seed}: {path} {foo} got {text:.20}: {:?}",
+                        reply.headers
+                    );
+                    assert!(
+                        text.ends_with(" end"),
+                        "seed {seed}: {path} {foo} got {} bytes, cut: {:?}",
+                        text.len(),
+                        reply.headers
+                    );
                     answered += 1;
                 }
             }

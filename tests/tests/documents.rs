@@ -81,6 +81,26 @@ fn every_test_that_security_md_names_is_there() {
     }
 }
 
+#[test]
+fn every_test_that_caching_md_and_policies_md_name_is_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ is in the repository");
+    let page = |name: &str| fs::read_to_string(root.join("docs").join(name)).unwrap();
+    let page = page("caching.md") + &page("policies.md");
+    let mut sources = String::new();
+    for directory in ["tests/tests", "proxy/src"] {
+        add_sources(&root.join(directory), &mut sources);
+    }
+    let is_test = |name: &&str| {
+        name.matches('_').count() >= 3
+            && name.bytes().all(|byte| byte.is_ascii_lowercase() || b"_0123456789".contains(&byte))
+    };
+    let tests: Vec<&str> = page.split('`').filter(is_test).collect();
+    assert!(tests.len() > 20, "{} tests are named", tests.len());
+    for test in tests {
+        assert!(sources.contains(&format!("fn {test}(")), "no test {test}");
+    }
+}
+
 fn add_sources(directory: &Path, into: &mut String) {
     for entry in fs::read_dir(directory).expect("the directory is there") {
         let path = entry.expect("its entries can be read").path();

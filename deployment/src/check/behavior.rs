@@ -6,18 +6,20 @@ use std::sync::Arc;
 use toml::Spanned;
 
 use super::distribution::Scope;
-use super::{Context, policy};
-use crate::model::{AllowedMethods, Behavior, Hook, Hooks, Origin, ViewerProtocol};
+use super::origin_group::Group;
+use super::{Context, geo, key_group, policy, response_headers};
+use crate::model::{AllowedMethods, Behavior, CachePolicy, Failover, Hook, Hooks, Origin, ViewerProtocol};
 use crate::pattern::PathPattern;
-use crate::raw::{NameOr, Named, RawBehavior, RawHook, RawOrigin, Text};
+use crate::raw::{NameOr, Named, RawBehavior, RawDistribution, RawHook, Text};
 
 /// Checks the behaviors of one distribution.
 pub(super) struct Checker<'a, 'c> {
     pub(super) ctx: &'a mut Context<'c>,
     pub(super) scope: &'a Scope<'a>,
-    pub(super) raw_origins: &'a Named<RawOrigin>,
+    pub(super) raw: &'a RawDistribution,
     /// Without those that have problems.
     pub(super) origins: &'a BTreeMap<String, Arc<Origin>>,
+    pub(super) groups: &'a BTreeMap<String, Group>,
 }
 
 impl Checker<'_, '_> {
@@ -56,8 +58,10 @@ impl Checker<'_, '_> {
     fn behavior(&mut self, spanned: &Spanned<RawBehavior>, pattern: Option<PathPattern>) -> Option<Behavior> {
         let raw = spanned.get_ref();
         let origin = self.origin(spanned);
+        let (origin, failover) = origin.map_or((None, None), |(origin, failover)| (Some(origin), failover));
         let allowed_methods = self.allowed_methods(raw.allowed_methods.as_ref());
         let viewer_protocol = self.viewer_protocol(raw.viewer_protocol.as_ref());
+        let trusted_key_groups = key_group::trusted(self.ctx, self.scope.key_groups, &raw.trusted_key_groups);
         let cache = policy::cache(self.ctx, raw.cache.as_ref());
         let forward = policy::forward(self.ctx, raw.forward.as_ref());
         let hooks = Hooks {
@@ -66,20 +70,39 @@ impl Checker<'_, '_> {
             origin_response: self.hook("origin-response", raw.hooks.origin_response.as_ref()),
             viewer_response: self.hook("viewer-response", raw.hooks.viewer_response.as_ref()),
         };
-        Some(Behavior { pattern: pattern?, origin: origin?, allowed_methods, viewer_protocol, cache, forward, hooks })
+        let response_headers = response_headers::policy(self.ctx, raw.response_headers.as_ref());
+        let compress = self.compress(raw.compress.as_ref(), &cache);
+        Some(Behavior {
+            pattern: pattern?,
+            origin: origin?,
+            failover,
+            allowed_methods,
+            viewer_protocol,
+            trusted_key_groups,
+            edge_headers: geo::edge_headers(&cache, &forward),
+            cache,
+            forward,
+            compress,
+            response_headers,
+            hooks,
+        })
     }
 
-    fn origin(&mut self, raw: &Spanned<RawBehavior>) -> Option<Arc<Origin>> {
+    fn origin(&mut self, raw: &Spanned<RawBehavior>) -> Option<(Arc<Origin>, Option<Arc<Failover>>)> {
         let Some(name) = &raw.get_ref().origin else {
             self.ctx.findings.add(raw.span(), "behavior has no origin");
             return None;
         };
-        if !self.raw_origins.contains_key(name.get_ref().as_str()) {
-            let known = names(self.raw_origins);
-            let message = format!("origin {:?} is not an origin of this distribution ({known})", name.get_ref());
+        let known = name.get_ref().as_str();
+        if self.raw.origin_groups.contains_key(known) {
+            return self.groups.get(known).map(|(primary, failover)| (primary.clone(), Some(failover.clone())));
+        }
+        if !self.raw.origins.contains_key(known) {
+            let names = names(&self.raw.origins);
+            let message = format!("origin {known:?} is not an origin of this distribution ({names})");
             self.ctx.findings.add(name.span(), message);
         }
-        self.origins.get(name.get_ref()).cloned()
+        self.origins.get(known).cloned().map(|origin| (origin, None))
     }
 
     fn allowed_methods(&mut self, raw: Option<&Text>) -> AllowedMethods {
@@ -93,6 +116,15 @@ impl Checker<'_, '_> {
                 AllowedMethods::Read
             }
         }
+    }
+
+    fn compress(&mut self, raw: Option<&Spanned<bool>>, cache: &CachePolicy) -> bool {
+        let compress = raw.is_some_and(|raw| *raw.get_ref());
+        if let (true, Some(raw)) = (compress && !cache.gzip && !cache.brotli, raw) {
+            let message = "compress is true, but the cache policy has neither gzip nor brotli";
+            self.ctx.findings.add(raw.span(), message);
+        }
+        compress
     }
 
     fn viewer_protocol(&mut self, raw: Option<&Text>) -> ViewerProtocol {

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Context, behavior, error_page, origin};
+use super::{Context, behavior, error_page, geo, origin, origin_group};
 use crate::digest;
+use crate::key_group::KeyGroup;
 use crate::model::{Behavior, Distribution, Origin};
 use crate::raw::{Named, RawDistribution, RawFunction, Text};
 
@@ -19,6 +20,7 @@ const LABEL_LENGTH_MAX: usize = 63;
 /// What a distribution may refer to outside of itself.
 pub(super) struct Scope<'a> {
     pub(super) functions: &'a Named<RawFunction>,
+    pub(super) key_groups: &'a BTreeMap<String, Arc<KeyGroup>>,
     pub(super) has_https: bool,
 }
 
@@ -50,6 +52,10 @@ pub(super) fn distribution(
     }
     let behaviors = behaviors(ctx, scope, name, raw, &origins);
     let error_pages = error_page::error_pages(ctx, &raw.error_pages);
+    let has_geo = ctx.has_geo;
+    let geo_restriction = geo::restriction(ctx, raw.geo_restriction.as_ref(), has_geo);
+    let tag_header = raw.cache_tag_header.as_ref();
+    let cache_tag_header = tag_header.and_then(|header| ctx.header_name(header.span(), header.get_ref()));
     let default_root_object = default_root_object(ctx, raw.default_root_object.as_ref());
     (ctx.findings.count() == before).then(|| Distribution {
         name: label.clone(),
@@ -60,6 +66,8 @@ pub(super) fn distribution(
         origins,
         behaviors,
         error_pages,
+        cache_tag_header,
+        geo_restriction,
     })
 }
 
@@ -86,7 +94,8 @@ fn behaviors(
     raw: &RawDistribution,
     origins: &BTreeMap<String, Arc<Origin>>,
 ) -> Vec<Arc<Behavior>> {
-    let mut checker = behavior::Checker { ctx, scope, raw_origins: &raw.origins, origins };
+    let groups = &origin_group::groups(ctx, raw, origins);
+    let mut checker = behavior::Checker { ctx, scope, raw, origins, groups };
     let mut behaviors: Vec<Arc<Behavior>> = Vec::new();
     for raw in &raw.behaviors {
         let Some(behavior) = checker.with_path(raw) else { continue };

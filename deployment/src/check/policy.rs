@@ -5,8 +5,9 @@ use std::ops::Range;
 use std::time::Duration;
 use toml::Spanned;
 
-use super::Context;
 use super::field::seconds;
+use super::{Context, geo};
+use crate::edge_headers;
 use crate::managed;
 use crate::model::{CachePolicy, ForwardPolicy, HeaderSelection, Selection};
 use crate::raw::{NameOr, RawCache, RawForward, RawSelection, Text};
@@ -56,7 +57,12 @@ pub(super) fn cache(ctx: &mut Context, raw: Option<&Spanned<NameOr<RawCache>>>) 
 }
 
 pub(super) fn forward(ctx: &mut Context, raw: Option<&Spanned<NameOr<RawForward>>>) -> ForwardPolicy {
-    let none = ForwardPolicy { headers: HeaderSelection::None, cookies: Selection::None, query: Selection::None };
+    let none = ForwardPolicy {
+        headers: HeaderSelection::None,
+        edge_headers: Vec::new(),
+        cookies: Selection::None,
+        query: Selection::None,
+    };
     let Some(raw) = raw else { return none };
     match raw.get_ref() {
         NameOr::Name(name) => managed::forward(name).unwrap_or_else(|| {
@@ -66,6 +72,7 @@ pub(super) fn forward(ctx: &mut Context, raw: Option<&Spanned<NameOr<RawForward>
         }),
         NameOr::Table(table) => ForwardPolicy {
             headers: header_selection(ctx, table.headers.as_ref()),
+            edge_headers: edge_headers(ctx, &table.edge_headers),
             cookies: selection(ctx, "cookies", table.cookies.as_ref()),
             query: selection(ctx, "query", table.query.as_ref()),
         },
@@ -134,6 +141,7 @@ fn key_headers(ctx: &mut Context, raw: &[Text]) -> Vec<HeaderName> {
             };
             ctx.findings.add(text.span(), format!("header {name} cannot be part of a cache key{advice}"));
         }
+        geo::can_be_made(ctx, &name, text.span());
         if !names.contains(&name) {
             names.push(name);
         }
@@ -159,7 +167,9 @@ fn header_selection(ctx: &mut Context, raw: Option<&Spanned<RawSelection>>) -> H
     let Some(raw) = raw else { return HeaderSelection::None };
     let mut parsed = |names: &[String]| {
         let names = checked_names(ctx, "headers", raw.span(), names);
-        names.iter().filter_map(|name| ctx.header_name(raw.span(), name)).collect()
+        let parsed: Vec<HeaderName> = names.iter().filter_map(|name| ctx.header_name(raw.span(), name)).collect();
+        parsed.iter().for_each(|name| geo::can_be_made(ctx, name, raw.span()));
+        parsed
     };
     match raw.get_ref() {
         RawSelection::None => HeaderSelection::None,
@@ -167,6 +177,21 @@ fn header_selection(ctx: &mut Context, raw: Option<&Spanned<RawSelection>>) -> H
         RawSelection::Only(names) => HeaderSelection::Only(parsed(names)),
         RawSelection::Except(names) => HeaderSelection::AllExcept(parsed(names)),
     }
+}
+
+fn edge_headers(ctx: &mut Context, raw: &[Text]) -> Vec<HeaderName> {
+    let mut names = Vec::with_capacity(raw.len());
+    for text in raw {
+        let Some(name) = ctx.header_name(text.span(), text.get_ref()) else { continue };
+        if edge_headers::is_cloudfronts(&name) {
+            geo::can_be_made(ctx, &name, text.span());
+        } else {
+            let message = format!("header {name} is the viewer's: edge_headers are those that begin with CloudFront-");
+            ctx.findings.add(text.span(), message);
+        }
+        names.push(name);
+    }
+    names
 }
 
 fn checked_names(ctx: &mut Context, key: &str, span: Range<usize>, names: &[String]) -> Vec<String> {

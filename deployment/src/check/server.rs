@@ -47,6 +47,7 @@ pub(super) fn server(ctx: &mut Context, raw: &RawServer) -> Server {
         http,
         https,
         data_dir: ctx.path(raw.data_dir.as_ref().map_or(DATA_DIR_DEFAULT, |dir| dir.get_ref())),
+        geo_database: raw.geo_database.as_ref().map(|file| geo_database(ctx, file)),
         cache_bytes,
         cache_object_bytes_max: object_max,
         cache_disk: cache_disk::cache_disk(ctx, raw.cache_disk.as_ref(), object_max),
@@ -108,6 +109,14 @@ fn certificates(ctx: &mut Context, raw: &RawServer, https: &[SocketAddr]) -> Opt
         }
         _ => None,
     }
+}
+
+fn geo_database(ctx: &mut Context, raw: &Text) -> PathBuf {
+    let path = ctx.path(raw.get_ref());
+    if !path.is_file() {
+        ctx.findings.add(raw.span(), format!("geo_database {} is not a file", path.display()));
+    }
+    path
 }
 
 fn processors() -> usize {

@@ -43,6 +43,12 @@ pub(crate) struct Place<'a> {
 pub(crate) struct PlaceKey([u8; 16]);
 
 impl Place<'_> {
+    /// Path and the part of the query string that is in the key: what invalidations name.
+    pub(crate) fn target(&self) -> String {
+        let policy = &self.behavior.cache;
+        crate::wire::target(self.path, &selected_query(self.query, |name| selects(&policy.query, name)))
+    }
+
     /// For what is stored: hits do without.
     pub(crate) fn key(&self) -> PlaceKey {
         let mut first = [0; 16];
@@ -245,6 +251,11 @@ mod tests {
 
     fn behavior(policy: CachePolicy) -> Behavior {
         Behavior {
+            trusted_key_groups: Vec::new(),
+            edge_headers: Vec::new(),
+            failover: None,
+            compress: false,
+            response_headers: None,
             pattern: deployment::PathPattern::any(),
             origin: std::sync::Arc::new(deployment::Origin {
                 name: "o".into(),
@@ -259,6 +270,7 @@ mod tests {
             viewer_protocol: deployment::ViewerProtocol::AllowAll,
             cache: policy,
             forward: deployment::ForwardPolicy {
+                edge_headers: Vec::new(),
                 headers: HeaderSelection::AllViewer,
                 cookies: Selection::All,
                 query: Selection::All,
@@ -277,6 +289,8 @@ mod tests {
             origins: std::collections::BTreeMap::new(),
             behaviors: vec![],
             error_pages: vec![],
+            cache_tag_header: None,
+            geo_restriction: None,
         }
     }
 

@@ -17,6 +17,7 @@ use filling::{Filling, FillingReader};
 use moka::notification::RemovalCause;
 use moka::ops::compute::{CompResult, Op};
 use moka::sync::Cache as Moka;
+pub(crate) use object::Stored;
 use object::{Object, ObjectReader, StoredMeta};
 use parking_lot::Mutex;
 use pingora::cache::key::{CacheHashKey, HashBinary};
@@ -29,6 +30,7 @@ use std::any::Any;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
 use tokio::sync::OnceCell;
 use writer::Writer;
 
@@ -224,6 +226,7 @@ impl Storage for Store {
         let key = key.combined_bin();
         let write = self.last_write.fetch_add(1, Ordering::Relaxed);
         let mut stored = StoredMeta::of(meta);
+        stored.mark(Stored { at: SystemTime::now(), write });
         let Some(place) = stored.take_place() else {
             return Error::e_explain(ErrorType::InternalError, "a response to store names no place");
         };
@@ -248,8 +251,11 @@ impl Storage for Store {
         let mut stored = StoredMeta::of(meta);
         stored.take_place();
         let refreshed = self.objects.entry(key).and_compute_with(|there| match there {
-            Some(there) => Op::Put(Arc::new(there.into_value().with_meta(stored.clone()))),
-            None => Op::Nop,
+            // Another response may have come since the one that was asked about: its body is not this header's.
+            Some(there) if there.value().meta().stored() == stored.stored() => {
+                Op::Put(Arc::new(there.into_value().with_meta(stored.clone())))
+            }
+            _ => Op::Nop,
         });
         let on_disk = match &self.disk {
             Some(disk) => disk.update(key, stored).await,

@@ -1,6 +1,6 @@
 //! Phase 8: whether a response is stored, as what, for how long, and for whom.
 
-use super::Edge;
+use super::{Edge, invalidate};
 use crate::cache::key::ForwardsHeaders;
 use crate::cache::policy::{self, Arrival, Asker, Lifetime};
 use crate::cache::vary::{Variance, variance};
@@ -23,12 +23,8 @@ pub(super) fn admit(edge: &Edge, session: &Session, response: &ResponseHeader, c
     let refreshed = ctx.not_modified.take().and_then(|not_modified| refresh(session, &not_modified));
     let response = refreshed.as_ref().unwrap_or(response);
     let meta = meta(session.req_header(), response, ctx).filter(|_| ctx.failure.is_none());
-    if let Some(key) = session.cache.maybe_cache_key() {
-        match &meta {
-            Some(meta) if serves_others(meta) => edge.cache.collapse.together(key),
-            _ => edge.cache.collapse.alone(key),
-        }
-    }
+    let meta = meta.filter(|_| !invalidate::taken_out_meanwhile(edge, session.req_header(), response, ctx));
+    remember(edge, session, meta.as_ref());
     match meta {
         Some(meta) => {
             ctx.not_stored = own(response);
@@ -47,6 +43,15 @@ fn own(response: &ResponseHeader) -> Vec<(HeaderName, HeaderValue)> {
         values.into_iter().map(move |value| (name.clone(), value))
     });
     lines.collect()
+}
+
+/// Remembers whether it is worth waiting for responses of this key.
+pub(super) fn remember(edge: &Edge, session: &Session, meta: Option<&CacheMeta>) {
+    let Some(key) = session.cache.maybe_cache_key() else { return };
+    match meta {
+        Some(meta) if serves_others(meta) => edge.cache.collapse.together(key),
+        _ => edge.cache.collapse.alone(key),
+    }
 }
 
 /// Whether those who wait for a response may get it.

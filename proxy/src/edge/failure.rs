@@ -21,7 +21,10 @@ pub(super) async fn tell(session: &mut Session, ctx: &mut Ctx, error: &EdgeError
         _ => error_pages::fetch(session, ctx, error.status.as_u16()).await,
     };
     match custom {
-        Some((header, body)) => respond::write(session, ctx, header, body, error.x_cache).await,
+        Some((mut header, body)) => {
+            respond::apply_policy(session.req_header(), ctx, &mut header)?;
+            respond::write(session, ctx, header, body, error.x_cache).await
+        }
         None => respond::write_error(session, ctx, error).await,
     }
 }

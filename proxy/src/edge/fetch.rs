@@ -1,6 +1,6 @@
 //! Phases 2, 5 and 6: the cache key, the origin's address, and what is sent to it.
 
-use super::{Edge, admit};
+use super::{Edge, admit, failover, origin_request};
 use crate::cache::{key, policy};
 use crate::ctx::Ctx;
 use crate::guard::upload;
@@ -14,7 +14,7 @@ use pingora::proxy::Session;
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType, Result};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Turns the cache on for reads of behaviors that cache.
 pub(super) fn enable_cache(edge: &Edge, session: &mut Session, ctx: &Ctx) {
@@ -38,6 +38,19 @@ pub(super) fn key(session: &Session, ctx: &Ctx) -> Result<CacheKey> {
 
 /// The peer of the next attempt.
 pub(super) async fn peer(edge: &Edge, session: &mut Session, ctx: &mut Ctx) -> Result<Box<HttpPeer>> {
+    let found = find_peer(edge, session, ctx).await;
+    match &found {
+        Err(error) if failover::take_over(session, ctx, failover::status_of(error)) => {
+            find_peer(edge, session, ctx).await
+        }
+        _ => found,
+    }
+}
+
+async fn find_peer(edge: &Edge, session: &mut Session, ctx: &mut Ctx) -> Result<Box<HttpPeer>> {
+    if ctx.failed_over && ctx.origin_request.is_none() && !origin_request::prepare(edge, session, ctx).await? {
+        return Err(Error::explain(ErrorType::InternalError, "the viewer has an answer already").into_in());
+    }
     let Some(request) = &ctx.origin_request else {
         return Error::e_explain(ErrorType::InternalError, "no origin was chosen for this request");
     };
@@ -61,12 +74,13 @@ pub(super) async fn peer(edge: &Edge, session: &mut Session, ctx: &mut Ctx) -> R
 
 /// Makes Pingora's copy of the viewer's request the origin's request. What frames
 /// the body and what asks for an upgrade stay Pingora's (trap i).
-pub(super) fn fill_request(up: &mut RequestHeader, ctx: &Ctx) -> Result<()> {
+pub(super) fn fill_request(up: &mut RequestHeader, ctx: &mut Ctx) -> Result<()> {
     let Some(request) = &ctx.origin_request else { return Ok(()) };
     if let Some(gate) = &ctx.upgrade_gate {
         gate.close();
     }
     upload::waits();
+    ctx.origin_asked = Some(Instant::now());
     let framing = [CONTENT_LENGTH, TRANSFER_ENCODING, CONNECTION, UPGRADE];
     let kept = framing.clone().map(|name| (up.headers.get(&name).cloned(), name));
     let mut headers = request.wire_headers();
@@ -85,25 +99,30 @@ pub(super) fn fill_request(up: &mut RequestHeader, ctx: &Ctx) -> Result<()> {
     Ok(())
 }
 
-/// A connection that failed is tried again as often as the origin allows.
-pub(super) fn retry_connect(ctx: &Ctx, mut error: Box<Error>) -> Box<Error> {
-    error.set_retry(attempts_left(ctx));
+/// A connection that failed is tried again as often as the origin allows, and then
+/// the secondary's.
+pub(super) fn retry_connect(session: &Session, ctx: &mut Ctx, mut error: Box<Error>) -> Box<Error> {
+    error.set_retry(attempts_left(ctx) || failover::take_over(session, ctx, failover::status_of(&error)));
     error
 }
 
 /// A fetch that failed is repeated when nothing of it reached anyone: reads after a
-/// read timeout, and what a reused connection dropped.
+/// read timeout, and what a reused connection dropped. What is not repeated may
+/// be the secondary's.
 pub(super) fn retry_fetch(
     peer: &HttpPeer,
     session: &mut Session,
-    ctx: &Ctx,
+    ctx: &mut Ctx,
     error: Box<Error>,
     reused: bool,
 ) -> Box<Error> {
     let mut error = error.more_context(format!("origin {peer}"));
     let method = &session.req_header().method;
     let reads = method == Method::GET || method == Method::HEAD;
-    if ctx.origin_answered || ctx.failure.is_some() || ctx.answer.is_some() || !attempts_left(ctx) {
+    if ctx.failed_over && ctx.origin_request.is_none() {
+        // Its answer's status turned to the secondary.
+        error.set_retry(true);
+    } else if ctx.origin_answered || ctx.failure.is_some() || ctx.answer.is_some() || !attempts_left(ctx) {
         error.set_retry(false);
     } else if reads && matches!(error.etype(), ErrorType::ReadTimedout) {
         error.set_retry(true);
@@ -111,6 +130,9 @@ pub(super) fn retry_fetch(
         error.set_retry(false);
     } else {
         error.retry.decide_reuse(reused);
+    }
+    if !error.retry() && failover::take_over(session, ctx, failover::status_of(&error)) {
+        error.set_retry(true);
     }
     error
 }

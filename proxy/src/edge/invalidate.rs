@@ -1,14 +1,19 @@
 //! What a request that changes things does to the cache: the stored responses of
-//! its address go, and those of the addresses its answer names (RFC 9111 4.4).
+//! its address go, and those of the addresses its answer names (RFC 9111 4.4). And
+//! what operators took out of the cache.
 
 use super::{Edge, admit};
+use crate::cache::invalidation::Response;
 use crate::cache::policy;
+use crate::cache::storage::Stored;
 use crate::ctx::{Ctx, Site};
 use deployment::Distribution;
 use http::header::{CONTENT_LOCATION, LOCATION};
-use http::{Method, Uri};
+use http::{HeaderMap, Method, Uri};
+use pingora::cache::CacheMeta;
 use pingora::http::{RequestHeader, ResponseHeader};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 /// Invalidates after an origin's answer, unless it is an error: then nothing changed.
 pub(super) async fn after(edge: &Edge, request: &RequestHeader, response: &ResponseHeader, ctx: &Ctx) {
@@ -26,6 +31,28 @@ pub(super) async fn after(edge: &Edge, request: &RequestHeader, response: &Respo
         let behavior = Arc::clone(site.distribution.behavior(other.uri.path()));
         drop_at(edge, &Site { behavior, ..site.clone() }, &other, &ctx.host).await;
     }
+}
+
+/// Whether an operator took out what is stored.
+pub(super) fn taken_out(edge: &Edge, request: &RequestHeader, meta: &CacheMeta, ctx: &Ctx) -> bool {
+    let stored = meta.extensions().get::<Stored>().map_or(SystemTime::UNIX_EPOCH, |stored| stored.at);
+    covered(edge, request, meta.headers(), ctx, stored)
+}
+
+/// Whether an operator took out what was being fetched, so that it may be old already.
+pub(super) fn taken_out_meanwhile(edge: &Edge, request: &RequestHeader, response: &ResponseHeader, ctx: &Ctx) -> bool {
+    covered(edge, request, &response.headers, ctx, SystemTime::now() - ctx.started.elapsed())
+}
+
+fn covered(edge: &Edge, request: &RequestHeader, headers: &HeaderMap, ctx: &Ctx, since: SystemTime) -> bool {
+    let Some(site) = ctx.site.as_ref().filter(|_| edge.cache.invalidations.any()) else { return false };
+    let tags: Vec<&str> = match &site.distribution.cache_tag_header {
+        Some(name) => headers.get_all(name).iter().filter_map(|line| line.to_str().ok()).collect(),
+        None => Vec::new(),
+    };
+    let target = admit::place(site, request, &ctx.host).target();
+    let stored = Response { distribution: &site.distribution.id, target: &target, tags: &tags, since };
+    edge.cache.invalidations.covers(&stored)
 }
 
 async fn drop_at(edge: &Edge, site: &Site, request: &RequestHeader, host: &str) {
@@ -89,6 +116,8 @@ mod tests {
             origins: BTreeMap::new(),
             behaviors: vec![],
             error_pages: vec![],
+            cache_tag_header: None,
+            geo_restriction: None,
         };
         resolve("/a/b/c", reference, &distribution, "www.example.net")
     }

@@ -2,7 +2,7 @@
 //! once per miss. A response the hook makes is stored here and nowhere else (trap b).
 
 use super::viewer_request::{has_body, hold_body};
-use super::{admit, departure, failure, viewer_response};
+use super::{Edge, admit, departure, failover, failure, invalidate, viewer_response};
 use crate::ctx::{Ctx, Site};
 use crate::error::EdgeError;
 use crate::event::{EventBody, EventRequest, EventType, Generated, RequestEdit, RequestResult};
@@ -18,18 +18,18 @@ use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 
 /// Prepares the fetch; `false` when the viewer has an answer already.
-pub(super) async fn prepare(session: &mut Session, ctx: &mut Ctx) -> Result<bool> {
+pub(super) async fn prepare(edge: &Edge, session: &mut Session, ctx: &mut Ctx) -> Result<bool> {
     let Some(site) = ctx.site.clone() else { return Ok(true) };
     ctx.origin_request = Some(build(session, ctx, &site));
     match hook_of(&site.behavior, EventType::OriginRequest) {
         None => Ok(true),
-        Some(hook) => run(session, ctx, &site, hook).await,
+        Some(hook) => run(edge, session, ctx, (&site, hook)).await,
     }
 }
 
 fn build(session: &Session, ctx: &Ctx, site: &Site) -> OriginRequest {
     let request = session.req_header();
-    let target = Target::configured(&site.behavior.origin);
+    let target = Target::configured(failover::origin(ctx, site));
     let via = ctx.via(if session.as_downstream().is_http2() { "2.0" } else { "1.1" });
     let viewer_host = request.headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or(&ctx.host);
     let edge = OriginHeaders {
@@ -55,7 +55,7 @@ fn build(session: &Session, ctx: &Ctx, site: &Site) -> OriginRequest {
     OriginRequest { method: request.method.clone(), path: request.uri.path().to_owned(), query, headers, target }
 }
 
-async fn run(session: &mut Session, ctx: &mut Ctx, site: &Site, hook: &Hook) -> Result<bool> {
+async fn run(edge: &Edge, session: &mut Session, ctx: &mut Ctx, (site, hook): (&Site, &Hook)) -> Result<bool> {
     let event = EventType::OriginRequest;
     let shows_body = hook.include_body && has_body(&session.req_header().method);
     if shows_body && ctx.body.replaced_len().is_none() {
@@ -74,7 +74,7 @@ async fn run(session: &mut Session, ctx: &mut Ctx, site: &Site, hook: &Hook) -> 
             apply(ctx, &request, edit);
             return Ok(true);
         }
-        Ok(RequestResult::Respond(response)) => answer(session, ctx, response).await?,
+        Ok(RequestResult::Respond(response)) => answer(edge, session, ctx, response).await?,
         Err(error) => {
             release(session, NoCacheReason::InternalError);
             failure::tell(session, ctx, &error).await?;
@@ -116,9 +116,10 @@ fn apply(ctx: &mut Ctx, sent: &EventRequest, edit: RequestEdit) {
     }
 }
 
-async fn answer(session: &mut Session, ctx: &mut Ctx, response: Generated) -> Result<()> {
+async fn answer(edge: &Edge, session: &mut Session, ctx: &mut Ctx, response: Generated) -> Result<()> {
     let mut header = respond::generated(&response)?;
-    store(session, ctx, &header, &response.body).await;
+    invalidate::after(edge, session.req_header(), &header, ctx).await;
+    store(edge, session, ctx, (&header, &response.body)).await;
     match viewer_response::hook(session, ctx, &mut header).await {
         Ok(()) => {
             let x_cache = x_cache::x_cache(header.status, CachePhase::Miss);
@@ -133,11 +134,13 @@ async fn tell(session: &mut Session, ctx: &mut Ctx, error: &EdgeError) -> Result
 }
 
 /// Stores a response that the edge has whole, if its policy lets it; always lets go of the cache lock.
-pub(super) async fn store(session: &mut Session, ctx: &Ctx, header: &ResponseHeader, body: &Bytes) {
+pub(super) async fn store(edge: &Edge, session: &mut Session, ctx: &Ctx, (header, body): (&ResponseHeader, &Bytes)) {
     if !session.cache.enabled() {
         return;
     }
-    let Some(meta) = admit::meta(session.req_header(), header, ctx) else {
+    let meta = admit::meta(session.req_header(), header, ctx);
+    admit::remember(edge, session, meta.as_ref());
+    let Some(meta) = meta else {
         return session.cache.disable(NoCacheReason::OriginNotCache);
     };
     session.cache.set_cache_meta(meta);

@@ -1,10 +1,11 @@
 //! Phase 7: what came from the origin, before it is stored: cookies nobody asked
 //! for go, the origin-response hook runs, an error becomes its custom page.
 
-use super::{Edge, failure, invalidate, origin_request};
+use super::{Edge, failover, failure, invalidate, origin_request};
 use crate::body::Swap;
 use crate::cache::fields;
 use crate::cache::key::ForwardsHeaders;
+use crate::compress::Compression;
 use crate::ctx::{Ctx, Site};
 use crate::error::EdgeError;
 use crate::event::{EventType, ResponseEdit};
@@ -12,8 +13,8 @@ use crate::hooks::{HookCall, hook_of};
 use crate::{error_pages, respond, wire};
 use bytes::Bytes;
 use deployment::Selection;
-use http::StatusCode;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, COOKIE, SET_COOKIE, VIA};
+use http::{Method, StatusCode};
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 use pingora::{Error, ErrorType, Result};
@@ -32,7 +33,12 @@ pub(super) async fn receive(
         return Ok(());
     }
     let Some(site) = ctx.site.clone() else { return Ok(()) };
+    if failover::take_over(session, ctx, response.status.as_u16()) {
+        let reason = "the origin group's secondary takes over";
+        return Err(Error::explain(ErrorType::HTTPStatus(response.status.as_u16()), reason).into_up());
+    }
     ctx.origin_answered = true;
+    ctx.origin_took = ctx.origin_asked.map(|asked| asked.elapsed());
     response.remove_header(&VIA);
     for name in fields::of_the_connection(&response.headers) {
         response.remove_header(&name);
@@ -57,14 +63,23 @@ pub(super) async fn receive(
         ctx.not_modified = Some(Box::new(response.clone()));
         return Ok(());
     }
+    if let Some(body) = &replaced {
+        respond::set_length(response, body.len())?;
+    }
+    if session.req_header().method != Method::HEAD || session.cache.enabled() {
+        ctx.compression = Compression::start(&site.behavior, session.req_header(), response)?;
+    }
     let Some(body) = replaced else { return Ok(()) };
-    respond::set_length(response, body.len())?;
     if fetched_body {
         ctx.upstream_swap = Swap::Replace(body);
         return Ok(());
     }
+    let mut body = Some(body);
+    ctx.compression.apply(&mut body)?;
+    let body = body.unwrap_or_default();
+    respond::set_length(response, body.len())?;
     // Nothing streams by that could be swapped (trap f): the answer is written whole.
-    origin_request::store(session, ctx, response, &body).await;
+    origin_request::store(edge, session, ctx, (response, &body)).await;
     ctx.answer = Some((response.clone(), body));
     Err(Error::explain(ErrorType::InternalError, "a function's body takes the place of an empty one").into_in())
 }

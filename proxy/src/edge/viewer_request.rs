@@ -5,9 +5,11 @@ use crate::ctx::{Asker, Ctx, ErrorPageHandover, Handover, Site};
 use crate::error::EdgeError;
 use crate::event::{EventBody, EventRequest, EventType, Generated, RequestEdit, RequestResult};
 use crate::hooks::{HookCall, hook_of};
+use crate::signed::{self, Asked, Token};
+use crate::viewer_headers::{self, Viewer};
 use crate::{respond, wire, x_cache};
 use bytes::Bytes;
-use deployment::{AllowedMethods, ViewerProtocol};
+use deployment::{AllowedMethods, Distribution, ViewerProtocol};
 use http::header::{CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING};
 use http::uri::Authority;
 use http::{Method, StatusCode, Version};
@@ -15,6 +17,7 @@ use pingora::Result;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::Session;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 /// What becomes of a request at the door.
 enum Door {
@@ -35,11 +38,27 @@ pub(super) async fn receive(edge: &Edge, session: &mut Session, ctx: &mut Ctx) -
         }
     };
     match door {
-        Door::Enter => return Ok(false),
+        Door::Enter => {
+            tell_of_viewer(session, ctx)?;
+            return Ok(false);
+        }
         Door::Answer(header, body, x_cache) => respond::write(session, ctx, *header, body, x_cache).await?,
         Door::Refuse(error) => failure::tell(session, ctx, &error).await?,
     }
     Ok(true)
+}
+
+/// Adds what the edge says of the viewer, after viewer-request functions and over
+/// what the viewer says of itself.
+fn tell_of_viewer(session: &mut Session, ctx: &Ctx) -> Result<()> {
+    let request = session.as_downstream_mut().req_header_mut();
+    for (name, value) in &ctx.edge_headers {
+        request.remove_header(name);
+        if let Some(value) = value {
+            request.insert_header(name.clone(), value.clone())?;
+        }
+    }
+    Ok(())
 }
 
 /// A request that the edge itself made continues one whose viewer hook ran (trap c).
@@ -76,7 +95,8 @@ fn adopt(session: &mut Session, ctx: &mut Ctx) -> Result<bool> {
 /// Finds the distribution and behavior and applies their rules; a redirect is an answer of theirs.
 fn identify(edge: &Edge, session: &mut Session, ctx: &mut Ctx) -> Result<Option<ResponseHeader>, EdgeError> {
     let down = session.as_downstream();
-    ctx.client_ip = down.client_addr().and_then(|address| address.as_inet()).map_or(ctx.client_ip, |inet| inet.ip());
+    let address = down.client_addr().and_then(|address| address.as_inet()).copied();
+    ctx.client_ip = address.map_or(ctx.client_ip, |inet| inet.ip());
     ctx.tls = down.digest().is_some_and(|digest| digest.ssl_digest.is_some());
     let upgrade = down.is_upgrade_req();
     let request = session.as_downstream_mut().req_header_mut();
@@ -90,6 +110,7 @@ fn identify(edge: &Edge, session: &mut Session, ctx: &mut Ctx) -> Result<Option<
     let state = edge.live.load();
     let distribution = state.deployment.distribution(&ctx.host).cloned();
     let distribution = distribution.ok_or_else(|| refused(format!("no distribution has the name {:?}", ctx.host)))?;
+    admit_country(edge, ctx, &distribution)?;
     let root = distribution.default_root_object.as_ref().filter(|_| request.uri.path() == "/");
     if let Some(root) = root {
         let path = wire::target(&format!("/{root}"), request.uri.query().unwrap_or_default());
@@ -97,6 +118,7 @@ fn identify(edge: &Edge, session: &mut Session, ctx: &mut Ctx) -> Result<Option<
     }
     let behavior = Arc::clone(distribution.behavior(request.uri.path()));
     let (protocol, methods) = (behavior.viewer_protocol, behavior.allowed_methods);
+    let edge_headers = behavior.edge_headers.clone();
     ctx.site = Some(Site { state, distribution, behavior });
     let method = request.method.clone();
     if !ctx.tls && protocol == ViewerProtocol::HttpsOnly {
@@ -109,7 +131,42 @@ fn identify(edge: &Edge, session: &mut Session, ctx: &mut Ctx) -> Result<Option<
     if !allows(methods, &method) {
         return Err(refused(format!("method {method} is not allowed by this behavior")));
     }
+    open(session, ctx, &host, &target)?;
+    if !edge_headers.is_empty() {
+        let viewer = Viewer { address, tls: ctx.tls, geo: edge.geo.as_ref() };
+        ctx.edge_headers = viewer_headers::make(&edge_headers, session.req_header(), &viewer);
+    }
     Ok(None)
+}
+
+/// Lets in what is signed, where the behavior asks for that; what signs goes no further.
+fn open(session: &mut Session, ctx: &Ctx, host: &str, target: &str) -> Result<(), EdgeError> {
+    let Some(site) = ctx.site.as_ref().filter(|site| !site.behavior.trusted_key_groups.is_empty()) else {
+        return Ok(());
+    };
+    let request = session.as_downstream_mut().req_header_mut();
+    // What the viewer asked for, before a default root object took its place.
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let (shown, query) = Token::of_query(query);
+    let token = shown.or_else(|| Token::of_cookies(&request.headers));
+    let token = token.unwrap_or_else(|| Err("neither the URL nor a cookie is signed".to_owned())).map_err(refused)?;
+    let scheme = if ctx.tls { "https" } else { "http" };
+    let url = format!("{scheme}://{host}{}", wire::target(path, &query));
+    let asked = Asked { url, client_ip: ctx.client_ip, now: SystemTime::now() };
+    signed::check(&site.behavior.trusted_key_groups, &asked, &token).map_err(refused)?;
+    let path = wire::target(request.uri.path(), &query);
+    request.set_raw_path(path.as_bytes()).map_err(|error| refused(error.to_string()))
+}
+
+/// Whoever is nowhere to be found may come in, as at CloudFront.
+fn admit_country(edge: &Edge, ctx: &Ctx, distribution: &Distribution) -> Result<(), EdgeError> {
+    let Some(restriction) = &distribution.geo_restriction else { return Ok(()) };
+    match edge.geo.as_ref().and_then(|geo| geo.country(ctx.client_ip)) {
+        Some(country) if !restriction.admits(&country) => {
+            Err(refused(format!("distribution {} is not for viewers in {country}", distribution.name)))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn host_header(request: &mut RequestHeader) -> String {
@@ -201,13 +258,14 @@ async fn hook(session: &mut Session, ctx: &mut Ctx) -> Result<Door> {
             apply(session, ctx, &request, edit)?;
             Door::Enter
         }
-        Ok(RequestResult::Respond(response)) => answer(response)?,
+        Ok(RequestResult::Respond(response)) => answer(session, ctx, response)?,
         Err(error) => Door::Refuse(error),
     })
 }
 
-fn answer(response: Generated) -> Result<Door> {
-    let header = respond::generated(&response)?;
+fn answer(session: &Session, ctx: &Ctx, response: Generated) -> Result<Door> {
+    let mut header = respond::generated(&response)?;
+    respond::apply_policy(session.req_header(), ctx, &mut header)?;
     Ok(Door::Answer(Box::new(header), response.body, x_cache::GENERATED))
 }
 

@@ -41,6 +41,7 @@ pub(super) async fn send(session: &mut Session, response: &mut ResponseHeader, c
     };
     let Err(error) = outcome else {
         let x_cache = x_cache::x_cache(response.status, session.cache.phase());
+        respond::time(session, ctx, response)?;
         response.append_header("Cache-Status", cache_status(&session.cache, &session.req_header().method))?;
         return respond::stamp(ctx, response, x_cache);
     };
@@ -56,6 +57,7 @@ pub(super) async fn send(session: &mut Session, response: &mut ResponseHeader, c
         body = Bytes::new();
         respond::set_length(&mut page, 0)?;
     }
+    respond::apply_policy(session.req_header(), ctx, &mut page)?;
     respond::stamp(ctx, &mut page, error.x_cache)?;
     *response = page;
     ctx.viewer_swap = Swap::Replace(body);
@@ -68,6 +70,7 @@ pub(super) async fn hook(session: &Session, ctx: &mut Ctx, response: &mut Respon
     if !response.headers.contains_key(VIA) {
         response.insert_header("Via", ctx.via("1.1")).map_err(failed)?;
     }
+    respond::apply_policy(session.req_header(), ctx, response).map_err(failed)?;
     let skipped = ctx.asker != Asker::Viewer
         || ctx.served_error_page
         || response.status.as_u16() >= 400
@@ -75,7 +78,8 @@ pub(super) async fn hook(session: &Session, ctx: &mut Ctx, response: &mut Respon
     let Some(site) = ctx.site.clone().filter(|_| !skipped) else { return Ok(()) };
     let event = EventType::ViewerResponse;
     let Some(hook) = hook_of(&site.behavior, event) else { return Ok(()) };
-    let request = viewer_request::event_request(session, ctx);
+    let mut request = viewer_request::event_request(session, ctx);
+    ctx.edge_headers.iter().for_each(|(name, _)| request.headers.remove(name.as_str()));
     let sent = wire::event_response(response);
     let (request_id, records) = (ctx.request_id.as_str(), &mut ctx.hooks);
     let call = HookCall { state: &site.state, distribution: &site.distribution, hook, event, request_id, records };

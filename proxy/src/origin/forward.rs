@@ -134,7 +134,9 @@ fn line_passes(behavior: &Behavior, method: &Method, name: &HeaderName, edge: &O
 }
 
 fn passes(behavior: &Behavior, name: &HeaderName) -> bool {
-    behavior.cache.headers.contains(name) || behavior.forward.headers.forwards(name)
+    behavior.cache.headers.contains(name)
+        || behavior.forward.headers.forwards(name)
+        || behavior.edge_headers.contains(name)
 }
 
 /// What is in the key is always forwarded.

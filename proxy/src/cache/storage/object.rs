@@ -14,6 +14,14 @@ use pingora::{Error, ErrorType, Result};
 use std::any::Any;
 use std::time::SystemTime;
 
+/// When a response was stored, and by which write: what tells it from others of its
+/// key. Pingora carries it from a stored response to the one that a 304 refreshes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stored {
+    pub(crate) at: SystemTime,
+    pub(crate) write: u64,
+}
+
 /// What Pingora's `CacheMeta` holds, in a form that a hit copies instead of parsing.
 #[derive(Clone, Debug)]
 pub(super) struct StoredMeta {
@@ -41,6 +49,15 @@ impl StoredMeta {
             variance: meta.variance(),
             extensions: meta.extensions().clone(),
         }
+    }
+
+    /// Says which one this is.
+    pub(super) fn mark(&mut self, stored: Stored) {
+        self.extensions.insert(stored);
+    }
+
+    pub(super) fn stored(&self) -> Option<Stored> {
+        self.extensions.get().copied()
     }
 
     /// The place, which the meta of a response to store brings along.

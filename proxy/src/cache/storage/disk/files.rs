@@ -113,6 +113,10 @@ impl Disk {
     /// Writes an object's record again with another header.
     pub(super) fn rewrite(self: &Arc<Self>, key: HashBinary, entry: Entry, meta: StoredMeta) -> io::Result<bool> {
         let old = self.read_record(&key).map_err(io::Error::other)?;
+        // Another response may have come since the one that was asked about: its body is not this header's.
+        if old.meta.stored() != meta.stored() {
+            return Ok(false);
+        }
         let (encoded, room) = self.encode(&Record { meta, ..old })?;
         let body_bytes = entry.body.map_or(0, |_| in_blocks(stored_length(entry.length)));
         let version = new_number();

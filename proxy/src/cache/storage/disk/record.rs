@@ -3,7 +3,7 @@
 
 use crate::cache::CustomErrorPage;
 use crate::cache::key::PlaceKey;
-use crate::cache::storage::object::StoredMeta;
+use crate::cache::storage::object::{Stored, StoredMeta};
 use bytes::Bytes;
 use http::{Extensions, HeaderValue};
 use pingora::cache::key::HashBinary;
@@ -74,6 +74,8 @@ struct Described {
     lines: Vec<(String, Vec<u8>)>,
     variance: Option<HashBinary>,
     custom_error_page: bool,
+    /// When it was stored, and by which write.
+    stored: Option<(SystemTime, u64)>,
 }
 
 impl Record {
@@ -148,6 +150,7 @@ impl Record {
             lines,
             variance: meta.variance,
             custom_error_page: meta.extensions.get::<CustomErrorPage>().is_some(),
+            stored: meta.stored().map(|Stored { at, write }| (at, write)),
         })
     }
 }
@@ -162,6 +165,9 @@ impl Described {
         let mut extensions = Extensions::new();
         if self.custom_error_page {
             extensions.insert(CustomErrorPage);
+        }
+        if let Some((at, write)) = self.stored {
+            extensions.insert(Stored { at, write });
         }
         Ok(StoredMeta {
             fresh_until: self.fresh_until,
@@ -247,6 +253,7 @@ mod tests {
         let now = SystemTime::now();
         let mut extensions = Extensions::new();
         extensions.insert(CustomErrorPage);
+        extensions.insert(Stored { at: now, write: 7 });
         let meta = StoredMeta {
             fresh_until: now + Duration::from_secs(60),
             provenance: now,
@@ -282,6 +289,7 @@ mod tests {
             );
             assert_eq!(ours.header.headers, theirs.header.headers);
             assert!(ours.extensions.get::<CustomErrorPage>().is_some());
+            assert_eq!(ours.stored(), theirs.stored());
             let mut wire = (Vec::new(), Vec::new());
             ours.header.header_to_h1_wire(&mut wire.0);
             theirs.header.header_to_h1_wire(&mut wire.1);

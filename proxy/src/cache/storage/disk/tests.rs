@@ -270,7 +270,7 @@ async fn a_new_header_is_on_disk_too() {
     for length in [100, 150_000, 1_000_000] {
         let tiers = Tiers::new().await;
         tiers.fill(&key(), &body(length)).await;
-        let mut newer = meta();
+        let (mut newer, _) = tiers.lookup(&key()).await.unwrap();
         newer.response_header_mut().insert_header("etag", "\"2\"").unwrap();
         assert!(tiers.store.update_meta(&key(), &newer, &span()).await.unwrap());
         let tiers = tiers.reopen().await;
