@@ -1,6 +1,9 @@
 //! Bodies that the edge holds back or replaces: a request body read early for a
 //! function, and a body that takes another's place while that one streams by.
 
+mod whole;
+
+use self::whole::WholeBody;
 use crate::guard::upload;
 use bytes::{Bytes, BytesMut};
 use http::header::CONTENT_LENGTH;
@@ -12,7 +15,8 @@ use pingora::protocols::http::ServerSession;
 /// Pingora sends what its own retry buffer has and then what it reads itself. It
 /// sends nothing for a body that was read to its end unless that buffer has some
 /// of it, so the buffer is switched on while the last piece is still to come; what
-/// it holds is the end of [`HeldBody::data`], and is counted once.
+/// it holds is the end of [`HeldBody::data`], and is counted once. Where the last
+/// piece came unannounced the buffer is [`WholeBody`]'s.
 #[derive(Debug, Default)]
 pub(crate) struct HeldBody {
     data: BytesMut,
@@ -26,16 +30,14 @@ pub(crate) struct HeldBody {
 }
 
 impl HeldBody {
-    /// Reads until `limit` bytes are held or the body ends. A body of unknown
-    /// length is held up to [`RETRY_BUFFER_BYTES`] less one read, whatever the limit.
+    /// Reads until more than `limit` bytes are held or the body ends.
     ///
     /// # Errors
     /// The viewer's connection failed.
     pub(crate) async fn read(&mut self, session: &mut ServerSession, limit: usize) -> Result<()> {
         let length: Option<usize> =
             session.get_header(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.trim().parse().ok());
-        let limit = if length.is_some() { limit } else { limit.min(UNKNOWN_LENGTH_BYTES_MAX) };
-        while !self.ended && self.data.len() < limit {
+        while !self.ended && self.data.len() <= limit {
             let left = length.map_or(0, |length| length.saturating_sub(self.data.len()));
             if left <= RETRY_BUFFER_BYTES {
                 session.enable_retry_buffering();
@@ -48,7 +50,12 @@ impl HeldBody {
             self.ended = self.ended || session.is_body_done();
         }
         upload::ended();
-        self.buffered = session.get_retry_buffer().map_or(0, |buffer| buffer.len());
+        let buffer = session.get_retry_buffer();
+        self.buffered = buffer.as_ref().map_or(0, Bytes::len);
+        if self.ended && buffer.is_none() && !self.data.is_empty() {
+            self.buffered = self.data.len();
+            WholeBody::put_before(session, self.data.clone().freeze());
+        }
         Ok(())
     }
 
@@ -119,9 +126,6 @@ impl Swap {
 
 /// Pingora's retry buffer, which is also the most it reads at once.
 const RETRY_BUFFER_BYTES: usize = 64 * 1024;
-
-/// Held of a body that does not say its length, so that one more HTTP/2 frame still fits the retry buffer.
-const UNKNOWN_LENGTH_BYTES_MAX: usize = 40 * 1024;
 
 #[cfg(test)]
 mod tests {

@@ -25,6 +25,9 @@ async fn through(hook: &str, code: &str, lines: &str, ask: Ask) -> (Reply, Origi
     (edge.ask(ask).await, origin)
 }
 
+/// Of a body, in origin-request events, bytes.
+const SHOWN_MAX: usize = 1024 * 1024;
+
 const BODY: &str = "allowed_methods = \"all\"\ncache = \"CachingDisabled\"";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -138,9 +141,7 @@ async fn a_large_body_is_cut_for_the_function_and_arrives_whole_however_it_comes
         let certificates = builder.path().join("certs");
         certs::init_local_ca(&certificates, &["a.example".to_owned()]).expect("a certificate can be made");
         let edge = builder.config(&site(&origin.url(), &lines)).start().await;
-        // Of a body without a length no more than 40 KB is shown: docs/decisions/0004.
-        let asks = [(Ask::post("/a", body.clone()), hook), (Ask::post("/a", body.clone()).chunked(), "viewer-request")];
-        for (ask, shown_as_in) in asks {
+        for ask in [Ask::post("/a", body.clone()), Ask::post("/a", body.clone()).chunked()] {
             let stream = tls::connect(edge.https, "a.example", &["h2"]).await.expect("the handshake succeeds");
             let replies = ask_http2(stream, vec![ask.clone()]).await.expect("the answer is whole");
             assert_eq!(replies[0].status, 200, "{hook}");
@@ -149,10 +150,33 @@ async fn a_large_body_is_cut_for_the_function_and_arrives_whole_however_it_comes
                 assert_eq!(edge.ask(ask).await.status, 200, "{hook}");
                 let seen = origin.last();
                 assert!(seen.body == body, "{hook}: {} bytes arrived", seen.body.len());
-                let cut = (shown_as_in == "viewer-request").to_string();
-                assert_eq!(seen.header("x-cut"), cut, "{hook}");
+                assert_eq!(seen.header("x-cut"), (hook == "viewer-request").to_string(), "{hook}");
             }
         }
+    }
+}
+
+/// Bodies that do not say their length, around the 64 KB that the proxy can send twice and
+/// the 1 MB that are shown.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_body_without_a_length_is_shown_up_to_1_mb_to_origin_request() {
+    let code = "const body = Buffer.from(request.body.data, 'base64');
+      request.headers['x-shown'] = [{ value: `${body.length} ${request.body.inputTruncated}` }];
+      request.headers['x-sum'] = [{ value: String(body.reduce((sum, byte) => (sum * 31 + byte) % 1000003, 7)) }];
+      return request;";
+    let lines =
+        BODY.to_owned() + "\nforward = \"AllViewer\"\nhooks.origin-request = { function = \"f\", include_body = true }";
+    let (origin, edge) = with_body_hook(code, &lines).await;
+    for length in [1, 65_535, 65_536, 65_537, SHOWN_MAX - 1, SHOWN_MAX, SHOWN_MAX + 1, 3 * SHOWN_MAX] {
+        let body: Vec<u8> = (0..length).map(|n| n.to_le_bytes()[n % 3]).collect();
+        let answer = edge.ask(Ask::post("/a", body.clone()).chunked()).await;
+        assert_eq!(answer.status, 200, "{length} bytes");
+        let seen = origin.last();
+        assert!(seen.body == body, "{} of {length} bytes arrived", seen.body.len());
+        let shown = &body[..length.min(SHOWN_MAX)];
+        assert_eq!(seen.header("x-shown"), format!("{} {}", shown.len(), length > SHOWN_MAX));
+        let sum = shown.iter().fold(7, |sum, byte| (sum * 31 + u64::from(*byte)) % 1_000_003);
+        assert_eq!(seen.header("x-sum"), sum.to_string(), "{length} bytes");
     }
 }
 

@@ -11,6 +11,7 @@ use crate::origin::{OriginHeaders, OriginRequest, Target, forwarded};
 use crate::{respond, wire, x_cache};
 use bytes::Bytes;
 use deployment::Hook;
+use http::Version;
 use http::header::{ETAG, HOST, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED};
 use pingora::Result;
 use pingora::cache::{CachePhase, NoCacheReason};
@@ -30,7 +31,7 @@ pub(super) async fn prepare(edge: &Edge, session: &mut Session, ctx: &mut Ctx) -
 fn build(session: &Session, ctx: &Ctx, site: &Site) -> OriginRequest {
     let request = session.req_header();
     let target = Target::configured(failover::origin(ctx, site));
-    let via = ctx.via(if session.as_downstream().is_http2() { "2.0" } else { "1.1" });
+    let via = ctx.via(if request.version == Version::HTTP_2 { "2.0" } else { "1.1" });
     let viewer_host = request.headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or(&ctx.host);
     let edge = OriginHeaders {
         client_ip: ctx.client_ip,
