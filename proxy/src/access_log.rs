@@ -42,7 +42,7 @@ fn millis(duration: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::EventType;
+    use event::EventType;
 
     #[test]
     fn a_line_names_each_hook_with_its_outcome_and_time() {

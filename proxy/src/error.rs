@@ -2,9 +2,9 @@
 //! value and an error page. The viewer gets a status and a request id, never a
 //! trace; the log gets the reason.
 
-use crate::event::InvalidResult;
 use bytes::Bytes;
 use environment::{ErrorPayload, Outcome};
+use event::InvalidResult;
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 
@@ -173,13 +173,9 @@ mod tests {
 
     #[test]
     fn an_invalid_result_is_a_502_validation_error() {
-        let sent = crate::event::EventResponse {
-            status: 200,
-            status_description: "OK".into(),
-            headers: crate::event::Headers::new(),
-        };
-        let invalid =
-            crate::event::parse_response_result(b"null", crate::event::EventType::OriginResponse, &sent).unwrap_err();
+        let sent =
+            event::EventResponse { status: 200, status_description: "OK".into(), headers: event::Headers::new() };
+        let invalid = event::parse_response_result(b"null", event::EventType::OriginResponse, &sent).unwrap_err();
         let error = EdgeError::from(invalid);
         assert_eq!((error.status.as_u16(), error.x_cache), (502, X_CACHE_VALIDATION_ERROR));
         assert!(error.reason.contains("not-an-object"), "{}", error.reason);

@@ -3,11 +3,11 @@
 //! knows what a failure becomes.
 
 use crate::error::EdgeError;
-use crate::event::{self, EventConfig, EventRequest, EventResponse, EventType, RequestResult, ResponseEdit};
 use crate::live::State;
 use bytes::Bytes;
 use deployment::{Behavior, Distribution, Hook};
 use environment::Outcome;
+use event::{EventConfig, EventRequest, EventResponse, EventType, RequestResult, ResponseEdit};
 use std::time::{Duration, Instant};
 
 /// How one hook of a request went, for the access log.

@@ -10,7 +10,6 @@ pub mod directory;
 mod edge;
 pub mod error;
 mod error_pages;
-pub mod event;
 pub mod geo;
 mod guard;
 mod hooks;

@@ -10,8 +10,8 @@ pub(crate) use forward::{OriginHeaders, forwarded, seen};
 pub(crate) use peer::{addresses, peer};
 pub(crate) use upgrade::{Gate, GatedConnector};
 
-use crate::event::{EventOrigin, Headers, OriginProtocol};
 use deployment::{Origin, OriginKind};
+use event::{EventOrigin, Headers, OriginProtocol};
 use http::Method;
 use std::path::PathBuf;
 use std::time::Duration;

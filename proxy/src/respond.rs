@@ -3,10 +3,10 @@
 
 use crate::ctx::{Asker, Ctx};
 use crate::error::EdgeError;
-use crate::event::Generated;
 use crate::response_headers::{self, Timing};
 use crate::wire;
 use bytes::Bytes;
+use event::Generated;
 use http::header::{CONTENT_LENGTH, DATE, LOCATION, SERVER, TRANSFER_ENCODING, VIA};
 use http::{Method, StatusCode, Version};
 use pingora::Result;

@@ -1,8 +1,8 @@
-//! Between Pingora's headers and [`event::Headers`](crate::event::Headers):
+//! Between Pingora's headers and [`event::Headers`]:
 //! lines keep their order, case and bytes both ways.
 
-use crate::event::{EventResponse, Headers};
 use bytes::Bytes;
+use event::{EventResponse, Headers};
 use http::{HeaderName, HeaderValue};
 use pingora::Result;
 use pingora::http::{RequestHeader, ResponseHeader};

@@ -4,9 +4,8 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use proxy::event::{
-    self, EventBody, EventConfig, EventOrigin, EventRequest, EventResponse, EventType, Headers, OriginProtocol,
-    RequestResult,
+use event::{
+    EventBody, EventConfig, EventOrigin, EventRequest, EventResponse, EventType, Headers, OriginProtocol, RequestResult,
 };
 use serde::Deserialize;
 use serde_json::{Map, Value, json};

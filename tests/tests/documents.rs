@@ -8,7 +8,7 @@ fn every_test_and_case_that_lambda_edge_md_names_is_there() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ is in the repository");
     let page = fs::read_to_string(root.join("docs/lambda-edge.md")).unwrap();
     let mut sources = fs::read_to_string(root.join("proxy/src/error.rs")).unwrap();
-    let files = fs::read_dir(root.join("proxy/src/event/tests")).unwrap();
+    let files = fs::read_dir(root.join("event/src/tests")).unwrap();
     let files: Vec<PathBuf> = files.map(|entry| entry.unwrap().path()).collect();
     sources.extend(files.iter().map(|file| fs::read_to_string(file).unwrap()));
 
@@ -34,6 +34,7 @@ fn every_test_that_limits_md_names_is_there() {
     let mut sources = String::new();
     for directory in [
         "tests/tests",
+        "event/src",
         "proxy/src",
         "functions/src",
         "functions/tests",

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 const OWNERS: [(&str, &[&str]); 3] =
     [("js-runtime", &["deno_", "v8::"]), ("proxy", &["pingora"]), ("certs", &["rcgen", "x509_parser"])];
 
-const CRATES: [&str; 8] = ["cli", "environment", "functions", "deployment", "proxy", "certs", "sandbox", "js-runtime"];
+const CRATES: [&str; 9] =
+    ["cli", "environment", "event", "functions", "deployment", "proxy", "certs", "sandbox", "js-runtime"];
 
 const FILE_LINES_MAX: usize = 400;
 
@@ -61,7 +62,7 @@ fn libraries_are_named_only_by_the_crate_that_owns_them() {
 
 #[test]
 fn crates_depend_in_one_direction() {
-    let order = ["environment", "functions", "deployment", "certs", "proxy"];
+    let order = ["environment", "event", "functions", "deployment", "certs", "proxy"];
     for (position, name) in order.iter().enumerate() {
         let manifest = fs::read_to_string(root().join(name).join("Cargo.toml")).expect("a crate has a manifest");
         for later in &order[position + 1..] {

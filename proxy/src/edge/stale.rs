@@ -3,8 +3,8 @@
 use super::Edge;
 use crate::cache::policy;
 use crate::ctx::{Asker, Ctx, Handover};
-use crate::event::EventType;
 use crate::hooks::hook_of;
+use event::EventType;
 use http::StatusCode;
 use pingora::cache::{CacheMeta, ForcedFreshness};
 use pingora::http::ResponseHeader;

@@ -3,13 +3,13 @@
 use super::{Edge, departure, failure};
 use crate::ctx::{Asker, Ctx, ErrorPageHandover, Handover, Site};
 use crate::error::EdgeError;
-use crate::event::{EventBody, EventRequest, EventType, Generated, RequestEdit, RequestResult};
 use crate::hooks::{HookCall, hook_of};
 use crate::signed::{self, Asked, Token};
 use crate::viewer_headers::{self, Viewer};
 use crate::{respond, wire, x_cache};
 use bytes::Bytes;
 use deployment::{AllowedMethods, Distribution, ViewerProtocol};
+use event::{EventBody, EventRequest, EventType, Generated, RequestEdit, RequestResult};
 use http::header::{CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING};
 use http::uri::Authority;
 use http::{Method, StatusCode, Version};

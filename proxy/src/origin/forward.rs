@@ -4,8 +4,8 @@
 
 use crate::cache::key::{AcceptEncoding, ForwardsHeaders, accept_encoding, selected_cookies, selected_query, selects};
 use crate::cache::vary::Seen;
-use crate::event::Headers;
 use deployment::{Behavior, Selection};
+use event::Headers;
 use http::{HeaderMap, HeaderName, Method};
 use std::net::IpAddr;
 

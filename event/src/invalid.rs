@@ -1,5 +1,5 @@
 //! Why a function's result was refused: a closed list of rules, with the header
-//! and value at fault. The viewer gets a 502 (`crate::error`); the log gets this.
+//! and value at fault. The viewer gets a 502 (`proxy`'s `error`); the log gets this.
 
 /// The rule that a result broke. [`Rule::as_str`] is stable: logs and metrics use it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -3,7 +3,7 @@
 //! values out; it knows no runtime, no cache and no Pingora. `docs/lambda-edge.md`
 //! lists every rule with its test.
 //!
-//! A result that passes is already lawful: `edge` can apply it without a check.
+//! A result that passes is already lawful: `proxy` can apply it without a check.
 
 use bytes::Bytes;
 use http::Method;
