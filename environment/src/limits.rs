@@ -55,10 +55,11 @@ pub const RESULT_BYTES_MAX: usize = 6 * 1024 * 1024;
 /// Ours: log text of one invocation, bytes; the rest is dropped with a notice.
 pub const LOG_BYTES_MAX: usize = 1024 * 1024;
 
-/// Package, zipped and unpacked, bytes; and ours: files in it.
+/// Package, zipped and unpacked, bytes; and ours: files and directories in it.
+/// Low enough under the fuzzer that its small inputs reach them.
 pub const PACKAGE_ZIP_BYTES_MAX: u64 = 50 * 1024 * 1024;
-pub const PACKAGE_BYTES_MAX: u64 = 250 * 1024 * 1024;
-pub const PACKAGE_FILES_MAX: usize = 100_000;
+pub const PACKAGE_BYTES_MAX: u64 = if FUZZING { 256 * 1024 } else { 250 * 1024 * 1024 };
+pub const PACKAGE_FILES_MAX: usize = if FUZZING { 16 } else { 100_000 };
 
 /// All variables of a function together, bytes of keys and values.
 pub const VARIABLES_BYTES_MAX: usize = 4 * 1024;
@@ -97,3 +98,7 @@ pub const URI_QUERY_MAX: usize = 8_191;
 /// Ours: a frame on an environment's socket, bytes. Larger than an event with a 1 MB body and
 /// a result of `RESULT_BYTES_MAX`.
 pub const FRAME_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Whether this is an instrumented build of `fuzz/`.
+#[allow(unexpected_cfgs, reason = "set by cargo-fuzz, which no other build knows")]
+const FUZZING: bool = cfg!(fuzzing);

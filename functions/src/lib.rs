@@ -29,5 +29,5 @@ pub use function::Function;
 pub use functions::{Functions, LogSink, Options, PrepareError, SandboxDemand, StartError};
 pub use invocation::Invocation;
 pub use network::{AllowedError, NetworkPolicy};
-pub use package::{PackageDigest, PackageError, check_package};
+pub use package::{PackageDigest, PackageError, check_package, unpack};
 pub use zygote::{ZygoteError, sandbox_layers};

@@ -16,6 +16,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+pub use install::unpack;
 pub(crate) use install::{Installed, install};
 pub(crate) use lease::remove_unused;
 

@@ -34,6 +34,17 @@ pub(crate) fn install(config: &FunctionConfig, packages: &Path) -> Result<Instal
     Err(PackageError::Write { path: packages.to_path_buf(), source })
 }
 
+/// Unpacks an archive into the empty directory `to`. Blocks.
+///
+/// # Errors
+/// The first rule the package breaks; what was written until then is below `to`.
+pub fn unpack(archive: &Path, to: &Path) -> Result<PackageDigest, PackageError> {
+    let mut opened = archive::Opened::open(archive)?;
+    let listing = opened.list()?;
+    opened.unpack(&listing, to)?;
+    opened.digest()
+}
+
 fn install_directory(
     config: &FunctionConfig,
     path: &Path,

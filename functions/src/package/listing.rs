@@ -2,7 +2,7 @@
 
 use super::PackageError;
 use environment::limits::{PACKAGE_BYTES_MAX, PACKAGE_FILES_MAX};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 /// The entries of a package, sorted by path: `/` between names, none at either end.
 #[derive(Debug, Default)]
@@ -50,13 +50,22 @@ impl Listing {
         Ok(())
     }
 
-    /// Every directory on the way to an entry must be a directory, not a file or a link.
+    /// Every directory on the way to an entry must be a directory, not a file or a link, and counts
+    /// as much where only names imply it.
     pub(super) fn check_parents(&self) -> Result<(), PackageError> {
+        let mut implied = HashSet::new();
         for path in self.entries.keys() {
             for (at, _) in path.match_indices('/') {
-                if self.entries.get(&path[..at]).is_some_and(|entry| *entry != Entry::Directory) {
-                    return Err(PackageError::Name(path.clone()));
+                match self.entries.get(&path[..at]) {
+                    Some(Entry::Directory) => {}
+                    Some(_) => return Err(PackageError::Name(path.clone())),
+                    None => {
+                        implied.insert(&path[..at]);
+                    }
                 }
+            }
+            if self.entries.len() + implied.len() > PACKAGE_FILES_MAX {
+                return Err(PackageError::TooManyFiles);
             }
         }
         Ok(())

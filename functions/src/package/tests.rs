@@ -173,6 +173,16 @@ fn a_bomb_is_refused_and_leaves_nothing() {
 }
 
 #[test]
+fn directories_that_only_names_imply_are_counted() {
+    let at = tempfile::tempdir().unwrap();
+    let names: Vec<String> = (0..400).map(|nth| format!("{nth}/{}x", "d/".repeat(300))).collect();
+    let entries = names.iter().map(|name| Zipped::File(name, b"", 0o644)).chain([Zipped::File("index.js", b"", 0o644)]);
+    let config = archive(at.path(), &entries.collect::<Vec<_>>());
+    let error = check_package(&config).unwrap_err();
+    assert!(matches!(error, PackageError::TooManyFiles), "{error}");
+}
+
+#[test]
 fn what_is_no_archive_is_refused() {
     let at = tempfile::tempdir().unwrap();
     fs::write(at.path().join("code.zip"), "not a zip").unwrap();
