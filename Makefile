@@ -1,5 +1,5 @@
 # Every target is one script; each script says what it does while it does it.
-.PHONY: demo test build bench bench-environments soak chaos cache-conformance lint
+.PHONY: demo test build bench bench-environments soak chaos cache-conformance lint fuzz
 
 demo: ## build, serve examples/demo, print requests to try
 	@scripts/demo.sh
@@ -27,3 +27,6 @@ cache-conformance: ## the public HTTP cache tests, beside other caches' results
 
 lint: ## fmt, clippy, doc, deny
 	@scripts/lint.sh
+
+fuzz: ## every fuzz target for a minute; stable compiler
+	@scripts/fuzz.sh

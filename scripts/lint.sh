@@ -8,6 +8,7 @@ source "$(dirname "$0")/env.sh"
 cd "$ROOT"
 say "cargo fmt"
 cargo fmt --all --check
+cargo fmt --manifest-path fuzz/Cargo.toml --check
 say "cargo clippy"
 cargo clippy --release --workspace --all-targets --locked --quiet -- -D warnings
 say "cargo doc"
