@@ -4,6 +4,7 @@
 # request until Ctrl-C.
 set -euo pipefail
 source "$(dirname "$0")/env.sh"
+"$ROOT/scripts/setup.sh" python3.11
 "$ROOT/scripts/build.sh"
 
 demo=$ROOT/examples/demo
@@ -39,6 +40,7 @@ Selvedge is up. Try, in another terminal:
   curl -i -H 'authorization: Bearer $token' $http/members/
   curl -i '$http/api/products?category=tea'      JSON made in origin-request from a fetch
   curl -i -d 'name=Ada' $http/api/echo           a POST body, read by a function
+  curl -i $http/api/tea                          the tea of the hour, by a function in Python
   curl -i --cacert $demo/certs/ca.crt $https/    the same over TLS and HTTP/2
 
 Change a file in examples/demo/functions and ask again: it is served at once.

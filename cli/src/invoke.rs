@@ -6,7 +6,7 @@ use crate::exit::{self, Exit};
 use crate::runtime;
 use anyhow::{Context, anyhow};
 use deployment::Server;
-use environment::{ErrorPayload, Outcome};
+use environment::{ErrorPayload, Language, Outcome};
 use functions::{FunctionConfig, Invocation, LogSink, SandboxDemand};
 use std::io::{Read, Write};
 use std::path::Path;
@@ -27,7 +27,7 @@ pub(crate) fn invoke(args: &InvokeArgs) -> anyhow::Result<Exit> {
         return Ok(Exit::Usage);
     }
     let invocation = runtime::tokio(&config.server)?.block_on(run(&config.server, function, event))?;
-    print_result(&invocation.outcome)
+    print_result(&invocation, function.runtime.language())
 }
 
 fn read_event(path: &Path) -> anyhow::Result<Vec<u8>> {
@@ -53,15 +53,16 @@ async fn run(server: &Server, config: &FunctionConfig, event: Vec<u8>) -> anyhow
 }
 
 /// The result, or the error in Lambda's shape, as one line of JSON.
-fn print_result(outcome: &Outcome) -> anyhow::Result<Exit> {
+fn print_result(invocation: &Invocation, language: Language) -> anyhow::Result<Exit> {
     let mut stdout = std::io::stdout().lock();
-    let exit = match outcome {
+    let exit = match &invocation.outcome {
         Outcome::Result(result) => {
             stdout.write_all(result).context("cannot write the result")?;
             Exit::Done
         }
         failed => {
-            serde_json::to_writer(&mut stdout, &error_payload(failed)).context("cannot write the result")?;
+            let shown = error_payload(failed).shown(language, &invocation.id.to_string());
+            serde_json::to_writer(&mut stdout, &shown).context("cannot write the result")?;
             Exit::FunctionError
         }
     };
@@ -95,5 +96,7 @@ mod tests {
         assert!(payload.error_message.contains("3000 ms"));
         let thrown = ErrorPayload { error_type: "TypeError".into(), ..ErrorPayload::default() };
         assert_eq!(error_payload(&Outcome::Threw(thrown.clone())), thrown);
+        let python = thrown.shown(Language::Python, "an id").to_string();
+        assert_eq!(python, r#"{"errorMessage":"","errorType":"TypeError","requestId":"an id","stackTrace":[]}"#);
     }
 }

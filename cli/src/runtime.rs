@@ -1,13 +1,15 @@
-//! Where the JavaScript runtime's program is, and how functions are started with it.
+//! Where the files that functions run in are, and how functions are started with them.
 
 use anyhow::{Context, anyhow, bail};
 use deployment::Server;
-use functions::{Functions, LogSink, Options, SandboxDemand};
+use functions::{Engines, Functions, LogSink, Options, SandboxDemand};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 const PROGRAM: &str = "selvedge-js";
 const VARIABLE: &str = "SELVEDGE_JS";
+const LIBRARY: &str = "libselvedge_python.so";
+const LIBRARY_VARIABLE: &str = "SELVEDGE_PYTHON";
 
 /// Starts what functions run in, as `server` says but in `data_dir`, which is made when it is missing.
 pub(crate) async fn start_functions(
@@ -15,10 +17,10 @@ pub(crate) async fn start_functions(
     data_dir: &Path,
     (log, sandbox): (LogSink, SandboxDemand),
 ) -> anyhow::Result<Arc<Functions>> {
-    let runtime_binary = find()?;
+    let engines = Engines { javascript: find()?, python: find_library()? };
     let data_dir = data_dir.to_path_buf();
     let (environments_max, cpu) = (server.environments_max, server.cpu);
-    let options = Options { runtime_binary, data_dir, environments_max, cpu, log, sandbox };
+    let options = Options { engines, data_dir, environments_max, cpu, log, sandbox };
     Functions::start(options).await.map_err(|error| anyhow!("functions cannot run: {error}"))
 }
 
@@ -36,6 +38,14 @@ pub(crate) fn find() -> anyhow::Result<PathBuf> {
     let own = std::env::current_exe().context("this program's own path is unknown")?;
     let stated = std::env::var_os(VARIABLE).map(PathBuf::from);
     choose(stated, &own)
+}
+
+/// `$SELVEDGE_PYTHON`, or the file beside this program, which is missed only when a function needs it.
+fn find_library() -> anyhow::Result<PathBuf> {
+    let own = std::env::current_exe().context("this program's own path is unknown")?;
+    let stated = std::env::var_os(LIBRARY_VARIABLE).map(PathBuf::from);
+    let path = stated.unwrap_or_else(|| own.with_file_name(LIBRARY));
+    std::path::absolute(&path).with_context(|| format!("{} has no absolute path", path.display()))
 }
 
 fn choose(stated: Option<PathBuf>, own: &Path) -> anyhow::Result<PathBuf> {

@@ -8,6 +8,7 @@ mod error_page;
 mod field;
 mod function;
 mod geo;
+mod interpreter;
 mod key_group;
 mod origin;
 mod origin_group;
@@ -49,10 +50,11 @@ pub(crate) fn config(file: &Path, directory: &Path, text: &str) -> Result<Config
     ctx.has_geo = raw.server.geo_database.is_some();
     let server = server::server(&mut ctx, &raw.server);
     strict::check(&mut ctx, &raw);
+    let mut interpreters = interpreter::stated(&mut ctx, &raw.runtimes);
     let mut functions = BTreeMap::new();
     let mut contents = BTreeMap::new();
     for (name, raw) in &raw.functions {
-        if let Some((config, package)) = function::function(&mut ctx, name, raw) {
+        if let Some((config, package)) = function::function(&mut ctx, &mut interpreters, name, raw) {
             contents.insert(config.name.clone(), package);
             functions.insert(config.name.clone(), config);
         }

@@ -1,11 +1,14 @@
 //! Names for content: the digest of a deployment and the stable ids of a
 //! distribution. The same configuration and packages give the same digest on
-//! every machine; comments, order of keys and `[server]` do not count.
+//! every machine; comments, order of keys, `[server]` and `[runtimes]` do not count.
 
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use toml::{Table, Value};
+
+/// Tables that say how one machine is set up.
+const OF_THE_MACHINE: [&str; 2] = ["server", "runtimes"];
 
 const ID_ALPHABET: &[u8; 36] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
 
@@ -13,7 +16,7 @@ const ID_ALPHABET: &[u8; 36] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
 /// and `contents` the digest of each file that it only names: a function's code, a key.
 pub(crate) fn deployment(table: &Table, contents: &BTreeMap<String, String>) -> String {
     let mut hasher = Sha256::new();
-    let described = table.iter().filter(|(key, _)| key.as_str() != "server");
+    let described = table.iter().filter(|(key, _)| !OF_THE_MACHINE.contains(&key.as_str()));
     hash_table(&mut hasher, described.collect());
     for (name, digest) in contents {
         hash_text(&mut hasher, name);

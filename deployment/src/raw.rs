@@ -21,6 +21,9 @@ pub(crate) type Text = Spanned<String>;
 pub(crate) struct RawConfig {
     #[serde(default)]
     pub(crate) server: RawServer,
+    /// Interpreters by the id of their runtime.
+    #[serde(default)]
+    pub(crate) runtimes: Named<Text>,
     #[serde(default)]
     pub(crate) functions: Named<RawFunction>,
     #[serde(default)]

@@ -12,6 +12,6 @@ pub mod sandbox;
 
 pub use control::{ControlReply, ControlRequest, Exit};
 pub use frame::{Frame, FrameDecoder, FrameError};
-pub use manifest::{Initialization, Manifest, Runtime};
+pub use manifest::{Initialization, Language, Manifest, Runtime};
 pub use outcome::{ErrorPayload, Outcome};
 pub use sandbox::{Layer, LayerState};

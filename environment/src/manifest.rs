@@ -14,7 +14,7 @@ pub struct Manifest {
     pub version: String,
     pub invoked_function_arn: String,
     pub runtime: Runtime,
-    /// Handler string, for example `index.handler` (AWS: "Define Lambda function handler in Node.js").
+    /// Handler string, for example `index.handler` (AWS: "Define Lambda function handler in Node.js", "... in Python").
     pub handler: String,
     /// Absolute path of the unpacked package: the only code the environment may read.
     pub code_dir: PathBuf,
@@ -36,6 +36,9 @@ pub struct Manifest {
     /// Bytes of the largest result the environment may send.
     pub result_bytes_max: usize,
 }
+
+/// The handler of a process that compiles a package and runs nothing of it. No function's handler looks like it.
+pub const COMPILES: &str = "<compile>";
 
 /// How the function's environments come to be, as `AWS_LAMBDA_INITIALIZATION_TYPE` says it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,11 +68,44 @@ pub enum Runtime {
     Nodejs22,
     #[serde(rename = "nodejs24.x")]
     Nodejs24,
+    #[serde(rename = "python3.11")]
+    Python311,
+    #[serde(rename = "python3.12")]
+    Python312,
+    #[serde(rename = "python3.13")]
+    Python313,
+    #[serde(rename = "python3.14")]
+    Python314,
+}
+
+/// What a runtime's handlers are written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Language {
+    JavaScript,
+    Python,
+}
+
+impl Language {
+    /// As people write it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Language::JavaScript => "JavaScript",
+            Language::Python => "Python",
+        }
+    }
 }
 
 impl Runtime {
     /// Every runtime this build can start.
-    pub const ALL: [Runtime; 2] = [Runtime::Nodejs22, Runtime::Nodejs24];
+    pub const ALL: [Runtime; 6] = [
+        Runtime::Nodejs22,
+        Runtime::Nodejs24,
+        Runtime::Python311,
+        Runtime::Python312,
+        Runtime::Python313,
+        Runtime::Python314,
+    ];
 
     /// The AWS identifier, for example `nodejs22.x`.
     #[must_use]
@@ -77,6 +113,19 @@ impl Runtime {
         match self {
             Runtime::Nodejs22 => "nodejs22.x",
             Runtime::Nodejs24 => "nodejs24.x",
+            Runtime::Python311 => "python3.11",
+            Runtime::Python312 => "python3.12",
+            Runtime::Python313 => "python3.13",
+            Runtime::Python314 => "python3.14",
+        }
+    }
+
+    /// What its handlers are written in.
+    #[must_use]
+    pub fn language(self) -> Language {
+        match self {
+            Runtime::Nodejs22 | Runtime::Nodejs24 => Language::JavaScript,
+            Runtime::Python311 | Runtime::Python312 | Runtime::Python313 | Runtime::Python314 => Language::Python,
         }
     }
 

@@ -1,8 +1,10 @@
 //! How an invocation can end: a closed list, decided at the fault and mapped to
 //! a status in exactly one place (`proxy/src/error.rs`).
 
+use crate::manifest::Language;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 /// The error a runtime reports, in Lambda's own shape.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -11,11 +13,27 @@ pub struct ErrorPayload {
     pub error_type: String,
     #[serde(rename = "errorMessage")]
     pub error_message: String,
-    #[serde(default)]
+    /// Python's runtimes call it `stackTrace`.
+    #[serde(default, alias = "stackTrace")]
     pub trace: Vec<String>,
 }
 
 impl ErrorPayload {
+    /// The error as the runtimes of `language` show it to who invoked them.
+    #[must_use]
+    pub fn shown(&self, language: Language, request_id: &str) -> Value {
+        let ErrorPayload { error_type, error_message, trace } = self;
+        match language {
+            Language::JavaScript => json!({"errorType": error_type, "errorMessage": error_message, "trace": trace}),
+            Language::Python => json!({
+                "errorMessage": error_message,
+                "errorType": error_type,
+                "requestId": request_id,
+                "stackTrace": trace,
+            }),
+        }
+    }
+
     /// The type of [`ErrorPayload::init_timed_out`] and [`ErrorPayload::restore_timed_out`].
     pub const INIT_TIMED_OUT: &str = "Sandbox.Timedout";
 

@@ -19,6 +19,8 @@ pub struct FunctionConfig {
     /// Handler string, for example `index.handler` (AWS: "Define Lambda function handler in Node.js").
     pub handler: String,
     pub runtime: Runtime,
+    /// The interpreter of a Python runtime; `None` for the others.
+    pub interpreter: Option<PathBuf>,
     /// Mebibytes.
     pub memory_mb: u32,
     /// Wall-clock limit of one invocation.

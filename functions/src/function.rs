@@ -3,22 +3,24 @@
 
 mod creation;
 
+use crate::bytecode::Compiler;
 use crate::config::{FunctionConfig, SnapStart};
 use crate::connection::Environment;
 use crate::functions::Shared;
 use crate::invocation::Invocation;
 use crate::log::{self, Failure, Log, Report, Start};
-use crate::network::Caller;
+use crate::network::{Caller, Forks};
 use crate::package::Installed;
 use crate::phase::Phase;
 use crate::pool::{Pool, PoolLimits, Refused, Taken};
 use crate::provision;
 use crate::running::{Lost, Running, put_failure};
 use crate::template::{self, BuildError, Kind, REBUILD_PAUSE, Template};
+use crate::zygote::Zygote;
 use bytes::{Bytes, BytesMut};
 use creation::NotCreated;
 use environment::limits::QUEUE_MAX_DEFAULT;
-use environment::{ErrorPayload, Manifest, Outcome};
+use environment::{ErrorPayload, Language, Manifest, Outcome};
 use std::pin::Pin;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -87,6 +89,7 @@ pub(crate) struct Core {
     pub(crate) package: Installed,
     pub(crate) pool: Arc<Pool<Environment>>,
     manifest: Manifest,
+    zygote: Arc<Zygote>,
     shared: Arc<Shared>,
     template: Mutex<TemplateState>,
 }
@@ -100,7 +103,12 @@ struct TemplateState {
 }
 
 impl Core {
-    pub(crate) fn new(shared: &Arc<Shared>, config: FunctionConfig, package: Installed, manifest: Manifest) -> Core {
+    pub(crate) fn new(
+        shared: &Arc<Shared>,
+        config: FunctionConfig,
+        package: Installed,
+        (manifest, zygote): (Manifest, Arc<Zygote>),
+    ) -> Core {
         let scaling = &config.scaling;
         let limits = PoolLimits {
             environments_max: scaling.environments_max,
@@ -113,7 +121,7 @@ impl Core {
         let pool = Pool::new(&shared.capacity, limits);
         let name = Arc::from(config.name.as_str());
         let template = Mutex::default();
-        Core { config, name, package, pool, manifest, shared: Arc::clone(shared), template }
+        Core { config, name, package, pool, manifest, zygote, shared: Arc::clone(shared), template }
     }
 
     pub(crate) fn log(&self) -> &Log {
@@ -146,8 +154,11 @@ impl Core {
         }
     }
 
-    /// Before the first invocation: the template and the provisioned environments.
+    /// Before the first invocation: bytecode, the template and the provisioned environments.
     pub(crate) async fn warm(self: &Arc<Self>) {
+        if self.config.runtime.language() == Language::Python {
+            self.compile().await;
+        }
         self.init_ahead().await;
         if self.config.scaling.provisioned == 0 {
             return;
@@ -158,6 +169,16 @@ impl Core {
             tracing::error!(function = %self.name, provisioned, "not all provisioned environments are there yet");
         }
         tokio::spawn(provision::keep(Arc::downgrade(self)));
+    }
+
+    /// Without bytecode the function runs all the same.
+    async fn compile(&self) {
+        let Some(zygote) = self.zygote.running().await else { return };
+        let (network, caller) = (&self.shared.network, self.caller());
+        let compiler = Compiler { zygote: &zygote, id: self.shared.next_id(), network, caller };
+        if let Err(error) = compiler.compile(&self.manifest).await {
+            tracing::warn!(function = %self.name, %error, "the package is not compiled");
+        }
     }
 
     /// Builds the template when there is none, and says so in the function's log.
@@ -224,7 +245,7 @@ impl Core {
             if !matches!(built, Err(BuildError::Lost)) {
                 break;
             }
-            let zygote = self.shared.zygote.running().await;
+            let zygote = self.zygote.running().await;
             let zygote = zygote.ok_or_else(|| BuildError::Fork("the zygote is not running".into()))?;
             if self.config.snap_start == SnapStart::Never {
                 return Ok(Template::none(&zygote));
@@ -268,7 +289,7 @@ impl Core {
     /// Whose network calls come from the template and its environments.
     fn caller(&self) -> Caller {
         let (function, policy) = (Arc::clone(&self.name), self.config.network.clone());
-        Caller { function, policy, log: self.shared.log.clone() }
+        Caller { function, policy, forks: Forks::default(), log: self.shared.log.clone() }
     }
 
     fn rebuild_when_gone(self: &Arc<Self>, template: &Arc<Template>) {

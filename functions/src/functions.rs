@@ -10,7 +10,9 @@ use crate::log::Log;
 use crate::network::NetworkGuard;
 use crate::package::{self, PackageDigest, PackageError};
 use crate::pool::Capacity;
+use crate::program::Engines;
 use crate::zygote::{Zygote, ZygoteError};
+use crate::zygotes::Zygotes;
 use environment::limits::{CORE_MB, CPU_BURST, LOG_BYTES_MAX, RESULT_BYTES_MAX};
 use environment::{Initialization, LayerState, Manifest};
 use parking_lot::Mutex;
@@ -27,8 +29,7 @@ use uuid::Uuid;
 /// How the functions of a PoP are run.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The `selvedge-js` program.
-    pub runtime_binary: PathBuf,
+    pub engines: Engines,
     /// Packages, private directories of environments, and logs go below it.
     pub data_dir: PathBuf,
     /// Execution environments of all functions at one time.
@@ -74,6 +75,8 @@ pub enum PrepareError {
     Package { function: String, source: PackageError },
     #[error("function {0:?}: a name has 1 to {NAME_MAX} letters, digits, hyphens and underscores")]
     Name(String),
+    #[error("function {function}: {source}")]
+    Zygote { function: String, source: ZygoteError },
     #[error("function {function}: cannot prepare {}: {source}", path.display())]
     Directory { function: String, path: PathBuf, source: io::Error },
 }
@@ -93,7 +96,7 @@ type Prepared = Mutex<Vec<Weak<Core>>>;
 /// What every function uses.
 #[derive(Debug)]
 pub(crate) struct Shared {
-    pub(crate) zygote: Zygote,
+    pub(crate) zygotes: Zygotes,
     pub(crate) log: Log,
     pub(crate) network: NetworkGuard,
     pub(crate) capacity: Arc<Capacity<Environment>>,
@@ -126,7 +129,7 @@ impl Functions {
         let tmp = private_directory(&data_dir.join("tmp")).map_err(|source| failed(&data_dir.join("tmp"), source))?;
         let logs = data_dir.join("logs");
         let log = Log::start(logs.clone(), options.log).map_err(|source| failed(&logs, source))?;
-        let zygote = Zygote::start(&options.runtime_binary).await?;
+        let (zygotes, zygote) = Zygotes::start(options.engines).await?;
         check_sandbox(&zygote, options.sandbox).await?;
         let network = NetworkGuard::start().map_err(StartError::Network)?;
         match options.cpu {
@@ -142,7 +145,7 @@ impl Functions {
         let prepared = Arc::new(Prepared::default());
         let sweeper = tokio::spawn(sweep(Arc::clone(&capacity), Arc::clone(&prepared), packages.clone()));
         let (ids, stopping) = (AtomicU64::new(1), AtomicBool::new(false));
-        let shared = Arc::new(Shared { zygote, log, network, capacity, cpu: options.cpu, ids, stopping });
+        let shared = Arc::new(Shared { zygotes, log, network, capacity, cpu: options.cpu, ids, stopping });
         Ok(Arc::new(Functions { shared, packages, tmp, prepared, sweeper }))
     }
 
@@ -164,6 +167,8 @@ impl Functions {
         if let Some(core) = self.find(config, &package.digest) {
             return Ok(Arc::new(Function { core }));
         }
+        let zygote = self.shared.zygotes.of(config).await;
+        let zygote = zygote.map_err(|source| PrepareError::Zygote { function: config.name.clone(), source })?;
         let tmp_root = self.tmp.path().join(format!("{}-{}", config.name, self.shared.next_id()));
         fs::create_dir(&tmp_root).map_err(|source| PrepareError::Directory {
             function: config.name.clone(),
@@ -171,7 +176,7 @@ impl Functions {
             source,
         })?;
         let manifest = manifest(config, package.code_dir.clone(), tmp_root);
-        let core = Arc::new(Core::new(&self.shared, config.clone(), package, manifest));
+        let core = Arc::new(Core::new(&self.shared, config.clone(), package, (manifest, zygote)));
         self.prepared.lock().push(Arc::downgrade(&core));
         core.warm().await;
         Ok(Arc::new(Function { core }))
@@ -185,7 +190,7 @@ impl Functions {
         for core in living(&self.prepared) {
             core.close().await;
         }
-        self.shared.zygote.stop();
+        self.shared.zygotes.stop().await;
         let log = self.shared.log.clone();
         let _ = tokio::task::spawn_blocking(move || log.flush()).await;
     }

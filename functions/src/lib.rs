@@ -1,8 +1,9 @@
 //! What a function is and how it runs: package, template, pool of execution
 //! environments, limits and log. `deployment` describes functions with
-//! [`FunctionConfig`]; `proxy` invokes them. No HTTP and no JavaScript here:
+//! [`FunctionConfig`]; `proxy` invokes them. No HTTP and no language here:
 //! events and results are JSON bytes that this crate never parses.
 
+mod bytecode;
 mod config;
 mod connection;
 mod control;
@@ -16,12 +17,14 @@ mod package;
 mod parent;
 mod phase;
 mod pool;
+mod program;
 mod provision;
 mod running;
 mod sys;
 mod template;
 mod watch;
 mod zygote;
+mod zygotes;
 
 pub use config::{FunctionConfig, PackageSource, Scaling, SnapStart};
 pub use cpu::CpuShare;
@@ -30,4 +33,5 @@ pub use functions::{Functions, LogSink, Options, PrepareError, SandboxDemand, St
 pub use invocation::Invocation;
 pub use network::{AllowedError, NetworkPolicy};
 pub use package::{PackageDigest, PackageError, check_package, unpack};
+pub use program::Engines;
 pub use zygote::{ZygoteError, sandbox_layers};

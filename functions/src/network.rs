@@ -6,10 +6,12 @@
 
 mod address;
 mod call;
+mod forks;
 mod notification;
 mod policy;
 mod serve;
 
+pub(crate) use forks::Forks;
 pub use policy::{AllowedError, NetworkPolicy};
 
 use crate::log::Log;
@@ -29,6 +31,7 @@ pub(crate) struct NetworkGuard {
 pub(crate) struct Caller {
     pub(crate) function: Arc<str>,
     pub(crate) policy: NetworkPolicy,
+    pub(crate) forks: Forks,
     pub(crate) log: Log,
 }
 

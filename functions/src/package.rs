@@ -16,6 +16,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+pub(crate) use handler::is_bytecode_name;
 pub use install::unpack;
 pub(crate) use install::{Installed, install};
 pub(crate) use lease::remove_unused;
@@ -88,7 +89,7 @@ pub fn check_package(config: &FunctionConfig) -> Result<PackageDigest, PackageEr
             (opened.list()?, opened.digest()?)
         }
     };
-    handler::check(&config.handler, &listing)?;
+    handler::check(config, &listing)?;
     Ok(digest)
 }
 

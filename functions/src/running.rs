@@ -281,7 +281,8 @@ impl Active {
         };
         let failure = put_failure(&mut self.log, self.id, &ended.outcome);
         if matches!(ended.outcome, Outcome::TimedOut { .. } | Outcome::ExceededMemory { .. }) {
-            put_stopped(&mut self.log, self.id, self.stopped.as_deref());
+            let silent = format!("{} stack {SILENT}", self.core.config.runtime.language().name());
+            put_stopped(&mut self.log, self.id, self.stopped.as_deref().unwrap_or(silent.as_bytes()));
         }
         let memory_mb = self.core.config.memory_mb;
         let report = Report { id: self.id, duration, memory_mb, memory_used_mb, start: self.start, failure };
@@ -335,8 +336,7 @@ pub(crate) fn put_failure(out: &mut BytesMut, id: Uuid, outcome: &Outcome) -> Op
 }
 
 /// Appends where the handler was when it was stopped at a limit, a line for each frame of its stack.
-fn put_stopped(out: &mut BytesMut, id: Uuid, stopped: Option<&[u8]>) {
-    let text = stopped.unwrap_or(b"JavaScript stack is not known: the environment ended without a word");
+fn put_stopped(out: &mut BytesMut, id: Uuid, text: &[u8]) {
     let text = &text[..text.len().min(STOPPED_BYTES_MAX)];
     for (index, line) in text.split(|byte| *byte == b'\n').enumerate() {
         if index == 0 {
@@ -346,6 +346,8 @@ fn put_stopped(out: &mut BytesMut, id: Uuid, stopped: Option<&[u8]>) {
     }
 }
 
+/// What is written instead when the environment did not say where the handler was.
+const SILENT: &str = "is not known: the environment ended without a word";
 const STOPPED_BYTES_MAX: usize = 16 * 1024;
 
 /// Log text of a running invocation is handed over when there is this much, and at every look.

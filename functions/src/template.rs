@@ -3,7 +3,7 @@
 
 use crate::control::ControlSocket;
 use crate::log::put_line;
-use crate::network::{Caller, NetworkGuard};
+use crate::network::{Caller, Forks, NetworkGuard};
 use crate::parent::{Child, ForkError, Notices, Parent};
 use crate::phase::Phase;
 use crate::watch::over_memory;
@@ -34,6 +34,8 @@ pub(crate) enum Kind {
     /// Copies of this process.
     Shared {
         parent: Parent,
+        /// Each copy is ordered first.
+        forks: Forks,
         #[expect(dead_code, reason = "killed when dropped")]
         child: Child,
     },
@@ -98,6 +100,7 @@ pub(crate) async fn build(plan: Plan<'_>, log: &mut BytesMut) -> Result<Template
         error => fork_failed(&error),
     })?;
     drop(theirs);
+    let forks = caller.forks.clone();
     if let Some(listener) = child.listener.take() {
         network.expect(listener, caller);
     }
@@ -111,7 +114,7 @@ pub(crate) async fn build(plan: Plan<'_>, log: &mut BytesMut) -> Result<Template
         () = over => return Err(BuildError::Init(ErrorPayload::init_out_of_memory(manifest.memory_mb))),
     };
     tracing::info!(function = manifest.function_name, init_ms, unshared, "template ready");
-    let kind = if unshared.is_some() { Kind::Unshared } else { Kind::Shared { parent, child } };
+    let kind = if unshared.is_some() { Kind::Unshared } else { Kind::Shared { parent, forks, child } };
     let (built, shared_bytes) = (Instant::now(), zygote.anonymous_bytes);
     Ok(Template { kind, shared_bytes, built, init: built - began, unshared, has_restore_hooks })
 }

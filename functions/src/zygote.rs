@@ -1,8 +1,9 @@
-//! The zygote: one `selvedge-js zygote` process per PoP, started again at once
+//! A zygote: one process per runtime's program and PoP, started again at once
 //! when it ends. Templates and environments already forked do not need it.
 
 use crate::control::ControlSocket;
 use crate::parent::Parent;
+use crate::program::Program;
 use crate::sys;
 use crate::watch::anonymous_bytes_of;
 use environment::{ControlReply, LayerState};
@@ -27,6 +28,8 @@ pub(crate) struct Zygote {
 #[derive(Clone, Debug)]
 pub(crate) struct Running {
     pub(crate) parent: Arc<Parent>,
+    /// Its name and version.
+    pub(crate) engine: Arc<str>,
     /// Anonymous memory of a process without user code.
     pub(crate) anonymous_bytes: u64,
     /// What of the sandbox this machine gives.
@@ -38,6 +41,11 @@ pub(crate) struct Running {
 pub enum ZygoteError {
     #[error("cannot start {binary}: {source}")]
     Spawn { binary: PathBuf, source: std::io::Error },
+    #[error(
+        "{library} is not there: Python functions need it; install it beside the selvedge program \
+         or set $SELVEDGE_PYTHON to its path"
+    )]
+    Library { library: PathBuf },
     #[error("{binary} did not become ready within {} s", READY_TIMEOUT.as_secs())]
     Silent { binary: PathBuf },
     #[error("{binary} ended before it was ready: {status}")]
@@ -46,10 +54,10 @@ pub enum ZygoteError {
 
 impl Zygote {
     /// Starts the zygote and waits until it is ready.
-    pub(crate) async fn start(binary: &Path) -> Result<Zygote, ZygoteError> {
-        let first = spawn(binary).await?;
+    pub(crate) async fn start(program: &Program) -> Result<Zygote, ZygoteError> {
+        let first = spawn(program).await?;
         let (publish, current) = watch::channel(Some(first.1.clone()));
-        let keeper = tokio::spawn(keep(binary.to_path_buf(), first, publish));
+        let keeper = tokio::spawn(keep(program.clone(), first, publish));
         Ok(Zygote { current, keeper })
     }
 
@@ -78,11 +86,11 @@ impl Drop for Zygote {
 /// # Errors
 /// The zygote does not start.
 pub async fn sandbox_layers(binary: &Path) -> Result<Vec<LayerState>, ZygoteError> {
-    let (_process, running) = spawn(binary).await?;
+    let (_process, running) = spawn(&Program::JavaScript { binary: binary.to_path_buf() }).await?;
     Ok(running.sandbox.to_vec())
 }
 
-async fn keep(binary: PathBuf, first: (Process, Running), publish: watch::Sender<Option<Running>>) {
+async fn keep(program: Program, first: (Process, Running), publish: watch::Sender<Option<Running>>) {
     let mut current = Some(first);
     let mut pause = BACKOFF_MIN;
     loop {
@@ -96,7 +104,7 @@ async fn keep(binary: PathBuf, first: (Process, Running), publish: watch::Sender
             tracing::error!(status, "zygote ended, starting another");
             pause = if since.elapsed() > BACKOFF_MAX { BACKOFF_MIN } else { (pause * 2).min(BACKOFF_MAX) };
         }
-        match spawn(&binary).await {
+        match spawn(&program).await {
             Ok(next) => {
                 publish.send_replace(Some(next.1.clone()));
                 current = Some(next);
@@ -113,11 +121,12 @@ async fn keep(binary: PathBuf, first: (Process, Running), publish: watch::Sender
     }
 }
 
-async fn spawn(binary: &Path) -> Result<(Process, Running), ZygoteError> {
+async fn spawn(program: &Program) -> Result<(Process, Running), ZygoteError> {
+    let binary = program.path();
     let failed = |source| ZygoteError::Spawn { binary: binary.to_path_buf(), source };
+    program.check()?;
     let (ours, theirs) = ControlSocket::pair().map_err(failed)?;
-    let mut command = Command::new(binary);
-    command.arg("zygote").arg("--control-fd").arg(theirs.as_raw_fd().to_string());
+    let mut command = program.command(theirs.as_raw_fd());
     // Functions must not see the PoP's own variables.
     command.env_clear();
     command.stdin(Stdio::null());
@@ -134,10 +143,10 @@ async fn spawn(binary: &Path) -> Result<(Process, Running), ZygoteError> {
             }
         }
     });
-    let sandbox = match ready.await {
-        Ok(Some((engine, sandbox))) => {
-            tracing::info!(engine, pid = process.pid, "zygote ready");
-            sandbox
+    let (engine, sandbox) = match ready.await {
+        Ok(Some(said)) => {
+            tracing::info!(engine = said.0, pid = process.pid, "zygote ready");
+            said
         }
         Ok(None) => {
             let status = tokio::time::timeout(BACKOFF_MAX, process.ended()).await;
@@ -147,7 +156,7 @@ async fn spawn(binary: &Path) -> Result<(Process, Running), ZygoteError> {
         Err(_) => return Err(ZygoteError::Silent { binary: binary.to_path_buf() }),
     };
     let anonymous_bytes = anonymous_bytes_of(process.pid).unwrap_or(0);
-    Ok((process, Running { parent: Arc::new(parent), anonymous_bytes, sandbox: sandbox.into() }))
+    Ok((process, Running { parent: Arc::new(parent), engine: engine.into(), anonymous_bytes, sandbox: sandbox.into() }))
 }
 
 /// The zygote's process. Dropping it kills it.

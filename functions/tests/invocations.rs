@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use environment::{Outcome, Runtime};
 use functions::{
-    CpuShare, Function, FunctionConfig, Functions, Invocation, LogSink, NetworkPolicy, Options, PackageSource,
+    CpuShare, Engines, Function, FunctionConfig, Functions, Invocation, LogSink, NetworkPolicy, Options, PackageSource,
     SandboxDemand, Scaling, SnapStart,
 };
 use serde_json::{Value, json};
@@ -31,7 +31,10 @@ impl Pop {
         std::fs::create_dir(directory.path().join("code")).unwrap();
         std::fs::write(directory.path().join("code/index.js"), "").unwrap();
         let options = Options {
-            runtime_binary: Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/runtime.py"),
+            engines: Engines {
+                javascript: Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/runtime.py"),
+                python: "".into(),
+            },
             data_dir: directory.path().join("data"),
             environments_max,
             cpu,
@@ -48,6 +51,7 @@ impl Pop {
             package: PackageSource::Directory(self.directory.path().join("code")),
             handler: format!("index.{export}"),
             runtime: Runtime::Nodejs22,
+            interpreter: None,
             memory_mb: 128,
             timeout: Duration::from_secs(3),
             tmp_mb: 512,
@@ -582,7 +586,10 @@ async fn packages_without_a_function_are_removed_and_those_of_another_process_st
     let there = || std::fs::read_dir(&packages).unwrap().count();
     let function = pop.function("handler").await;
     let other = Options {
-        runtime_binary: Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/runtime.py"),
+        engines: Engines {
+            javascript: Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/runtime.py"),
+            python: "".into(),
+        },
         data_dir: pop.directory.path().join("data"),
         environments_max: 1,
         cpu: CpuShare::ByMemory,
@@ -619,7 +626,7 @@ async fn a_runtime_that_does_not_start_is_an_error() {
     let directory = tempfile::tempdir().unwrap();
     let data_dir = directory.path().to_path_buf();
     let options = |runtime_binary: &str| Options {
-        runtime_binary: runtime_binary.into(),
+        engines: Engines { javascript: runtime_binary.into(), python: "".into() },
         data_dir: data_dir.clone(),
         environments_max: 1,
         cpu: CpuShare::ByMemory,

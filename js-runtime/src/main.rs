@@ -2,15 +2,9 @@
 //! writes the start-up snapshot of the built-ins; `zygote --control-fd N` is
 //! started by a PoP and forks templates and environments on request.
 
-mod inherited;
-mod init_watch;
-mod logs;
 mod madvise;
-mod resident;
 mod serve;
 mod template;
-mod timer;
-mod watchdog;
 mod zygote;
 
 use std::ffi::OsString;

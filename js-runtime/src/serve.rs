@@ -2,25 +2,21 @@
 //! the engine and back. Idle means blocked in a read: nothing of the handler
 //! runs between invocations, as in Lambda.
 
-use crate::logs::LogBudget;
-use crate::resident::Resident;
 use crate::template::{Order, Zygote};
-use crate::watchdog::{Watchdog, Watched, deadline_in};
 use anyhow::{Context, bail};
-use bytes::{Bytes, BytesMut};
 use environment::frame::{Exiting, Frame, FrameDecoder};
 use environment::limits::{INIT_TIMEOUT, RESTORE_TIMEOUT};
 use environment::{ErrorPayload, Manifest};
 use js_runtime::engine::{Ending, Engine};
 use nix::sys::signal::Signal;
-use nix::sys::socket::{MsgFlags, send};
+use runtime::{Outbox, Resident, Watchdog, Watched, deadline_in, init_error, lock, restore_error};
 use sandbox::{Cell, Entry, exit_now, restore_signals};
-use std::io::{Read, Write};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::io::Read;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 /// What an environment is made of.
@@ -45,11 +41,8 @@ pub(crate) fn restore_and_run(birth: Birth, manifest: &Manifest) -> anyhow::Resu
     let mut environment = Environment::new(birth, manifest)?;
     environment.watchdog.arm(deadline_in(RESTORE_TIMEOUT));
     let resumed = environment.engine.resume(&environment.tmp_dir);
-    let error = match environment.watchdog.disarm() {
-        Some(Exiting::Deadline) => Some(ErrorPayload::restore_timed_out()),
-        Some(Exiting::OutOfMemory) => Some(ErrorPayload::restore_out_of_memory(manifest.memory_mb)),
-        Some(Exiting::Code(_)) | None => resumed.err(),
-    };
+    let reached = environment.watchdog.disarm();
+    let error = restore_error(resumed.err(), reached, manifest.memory_mb);
     if let Some(error) = error {
         environment.finish(&[Frame::InitFailed(error)], 1);
     }
@@ -72,19 +65,6 @@ pub(crate) fn load_and_run(zygote: Zygote, order: Order) -> anyhow::Result<()> {
     }
     environment.say(&Frame::Ready { init_ms: started.elapsed().as_secs_f64() * 1e3 })?;
     environment.serve()
-}
-
-/// Why an init phase failed, if it did: a limit that was reached counts more than what came of it.
-pub(crate) fn init_error(
-    error: Option<ErrorPayload>,
-    reached: Option<Exiting>,
-    memory_mb: u32,
-) -> Option<ErrorPayload> {
-    match reached {
-        Some(Exiting::Deadline) => Some(ErrorPayload::init_timed_out()),
-        Some(Exiting::OutOfMemory) => Some(ErrorPayload::init_out_of_memory(memory_mb)),
-        Some(Exiting::Code(_)) | None => error,
-    }
 }
 
 struct Environment {
@@ -110,7 +90,7 @@ impl Environment {
         incoming.set_nonblocking(false)?;
         let outbox = Arc::new(Mutex::new(Outbox::new(incoming.try_clone()?, manifest.log_bytes_max)));
         let watchdog = Watchdog::start(Watched {
-            stopper: engine.stopper(),
+            stopper: Box::new(engine.stopper()),
             socket: incoming.try_clone()?.into(),
             outbox: Arc::clone(&outbox),
             resident,
@@ -143,7 +123,7 @@ impl Environment {
                 let Frame::Invoke { id, deadline_unix_ms, event } = frame else {
                     bail!("the PoP sent a frame that only environments send");
                 };
-                lock(&self.outbox).budget.refill();
+                lock(&self.outbox).refill();
                 self.watchdog.arm(deadline_unix_ms);
                 let ending = self.engine.invoke(id, deadline_unix_ms, &event);
                 let reached = self.watchdog.disarm();
@@ -181,15 +161,8 @@ impl Environment {
         self.finish(&frames, code)
     }
 
-    /// One write for all frames: a PoP that reads an error then sees the end behind it, too.
     fn finish(&self, frames: &[Frame], code: i32) -> ! {
-        let mut outbox = lock(&self.outbox);
-        for frame in frames {
-            // An error over the frame limit is left out; the end is still said.
-            let _ = frame.encode(&mut outbox.waiting);
-        }
-        // A PoP that no longer listens learns the end from the exit.
-        let _ = outbox.write_waiting();
+        lock(&self.outbox).send_last(frames);
         exit_now(code)
     }
 
@@ -198,66 +171,4 @@ impl Environment {
     }
 }
 
-/// Frames on their way to the PoP: log lines wait for the result, so that a
-/// short invocation costs one write.
-pub(crate) struct Outbox {
-    socket: UnixStream,
-    waiting: BytesMut,
-    budget: LogBudget,
-}
-
-impl Outbox {
-    fn new(socket: UnixStream, log_bytes_max: usize) -> Outbox {
-        Outbox { socket, waiting: BytesMut::with_capacity(READ_BYTES), budget: LogBudget::new(log_bytes_max) }
-    }
-
-    fn log(&mut self, line: &[u8]) {
-        let waiting = &mut self.waiting;
-        self.budget.spend(line, |kept| {
-            let frame = Frame::Log(Bytes::copy_from_slice(kept));
-            // Over the frame limit only if an operator raised the log limit above it: dropped then.
-            let _ = frame.encode(waiting);
-        });
-        if self.waiting.len() > WAITING_BYTES_MAX {
-            // Broken sockets are met by the next result or the watchdog.
-            let _ = self.write_waiting();
-        }
-    }
-
-    /// Where the handler was when it was stopped.
-    pub(crate) fn stopped(&mut self, text: &[u8]) {
-        // A text over the frame limit is left out.
-        let _ = Frame::Stopped(Bytes::copy_from_slice(text)).encode(&mut self.waiting);
-    }
-
-    fn send(&mut self, frame: &Frame) -> std::io::Result<()> {
-        frame.encode(&mut self.waiting).map_err(std::io::Error::other)?;
-        self.write_waiting()
-    }
-
-    fn write_waiting(&mut self) -> std::io::Result<()> {
-        let written = self.socket.write_all(&self.waiting);
-        self.waiting.clear();
-        written
-    }
-
-    /// For the watchdog: never blocks.
-    pub(crate) fn send_what_fits(&mut self) {
-        if self.waiting.is_empty() {
-            return;
-        }
-        let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
-        if let Ok(sent) = send(self.socket.as_raw_fd(), &self.waiting, flags) {
-            let _ = self.waiting.split_to(sent);
-        }
-    }
-}
-
-fn lock(outbox: &Mutex<Outbox>) -> std::sync::MutexGuard<'_, Outbox> {
-    outbox.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 const READ_BYTES: usize = 64 * 1024;
-
-/// Log text that may wait for the result.
-const WAITING_BYTES_MAX: usize = 64 * 1024;

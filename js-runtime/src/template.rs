@@ -1,20 +1,18 @@
 //! A template: the zygote's copy that entered the sandbox and loaded one
 //! function version. It runs no handler itself; environments are its forks.
 
-use crate::init_watch::InitWatch;
-use crate::logs::LogBudget;
-use crate::resident::Resident;
 use crate::serve;
 use anyhow::Context;
 use environment::frame::Exiting;
 use environment::limits::INIT_TIMEOUT;
 use environment::{ControlReply, ErrorPayload, Manifest};
 use js_runtime::engine::{Engine, Loaded};
+use runtime::{InitWatch, LogBudget, Resident, init_error};
 use sandbox::{Birth, Cell, Children, Control, Entry, Source, fit_line, fit_packet};
 use std::cell::RefCell;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// The zygote's memory, of which this process is a copy.
 pub(crate) struct Zygote {
@@ -55,14 +53,14 @@ pub(crate) fn run(zygote: Zygote, order: Order) -> anyhow::Result<()> {
     let began = Instant::now();
     let resident = Resident::new(shared_bytes, manifest.memory_mb).ok();
     let limit = INIT_TIMEOUT.saturating_sub(started.elapsed());
-    let watch = InitWatch::start(engine.stopper(), limit, resident).context("watching the init phase")?;
+    let watch = InitWatch::start(Box::new(engine.stopper()), limit, resident).context("watching the init phase")?;
     let loaded = engine.load(&manifest);
     let loaded = within_limits(loaded, watch.end(), manifest.memory_mb);
     engine.set_log(Rc::new(|_| {}));
     engine.set_stop_sink(Rc::new(|_| {}));
     let children = Rc::into_inner(children).expect("the log closure that shared it is replaced");
     let (unshared, has_restore_hooks) = match loaded {
-        Ok(loaded) => (loaded.unshared.or_else(second_thread), loaded.has_restore_hooks),
+        Ok(loaded) => (loaded.unshared.or_else(runtime::second_thread), loaded.has_restore_hooks),
         Err(error) => {
             children.control().send(&ControlReply::InitFailed { error: fit_packet(error) }, None)?;
             sandbox::exit_now(0);
@@ -86,7 +84,7 @@ fn within_limits(
     reached: Option<Exiting>,
     memory_mb: u32,
 ) -> Result<Loaded, ErrorPayload> {
-    match serve::init_error(None, reached, memory_mb) {
+    match init_error(None, reached, memory_mb) {
         Some(error) => Err(error),
         None => loaded,
     }
@@ -109,21 +107,3 @@ fn log_to_control(engine: &mut Engine, children: &Rc<Children>, bytes_max: usize
         });
     }));
 }
-
-/// Threads that loading left behind (a file read in the background) may be
-/// about to end; one that stays forbids forking.
-fn second_thread() -> Option<String> {
-    let patience = Instant::now() + THREAD_PATIENCE;
-    loop {
-        match sandbox::thread_count() {
-            Ok(1) => return None,
-            Ok(count) if Instant::now() > patience => {
-                return Some(format!("{count} threads run after the init phase, only 1 can be copied"));
-            }
-            Ok(_) => std::thread::sleep(Duration::from_millis(1)),
-            Err(error) => return Some(format!("threads cannot be counted: {error}")),
-        }
-    }
-}
-
-const THREAD_PATIENCE: Duration = Duration::from_millis(50);

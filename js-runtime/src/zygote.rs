@@ -1,12 +1,10 @@
 //! The zygote: V8 up, built-ins loaded, no user code, one thread. Every
 //! template, and every environment that cannot share one, is forked from it.
 
-use crate::{inherited, resident, serve, template};
+use crate::{serve, template};
 use anyhow::{Context, ensure};
 use environment::ControlReply;
 use js_runtime::{engine::Engine, snapshot};
-use nix::sys::signal::Signal;
-use nix::unistd::{getppid, setsid};
 use sandbox::{Birth, Children, Control, Sandbox, Source};
 use std::os::fd::RawFd;
 use std::path::PathBuf;
@@ -14,10 +12,10 @@ use std::rc::Rc;
 
 /// Runs the zygote, and in its children their own lives, until the PoP is gone.
 pub(crate) fn run(control_fd: RawFd) -> anyhow::Result<()> {
-    end_with_parent()?;
-    inherited::settle();
+    runtime::end_with_parent()?;
+    runtime::settle();
     let control = Control::new(sandbox::adopt(control_fd)).context("--control-fd")?;
-    let sandbox = Sandbox::probe().context("sandbox")?;
+    let sandbox = Sandbox::probe(Vec::new()).context("sandbox")?;
     let layers = sandbox.layers();
     let snapshot = snapshot::load(&snapshot_path()?)?;
     let engine = Engine::new(snapshot, Rc::new(|_| {}))?;
@@ -28,7 +26,7 @@ pub(crate) fn run(control_fd: RawFd) -> anyhow::Result<()> {
     let engine_version = format!("V8 {}", deno_core::v8::V8::get_version());
     children.control().send(&ControlReply::ZygoteReady { pid, engine: engine_version, sandbox: layers }, None)?;
     // Without /proc nothing is known of what is shared: then only the supervisor limits memory.
-    let shared_bytes = resident::anonymous_bytes().unwrap_or(u64::MAX / 2);
+    let shared_bytes = runtime::anonymous_bytes().unwrap_or(u64::MAX / 2);
     match children.serve()? {
         None => sandbox::exit_now(0),
         Some(Birth::Template { id, manifest, socket, cell, zygote }) => template::run(
@@ -41,17 +39,6 @@ pub(crate) fn run(control_fd: RawFd) -> anyhow::Result<()> {
         ),
         Some(Birth::Copy { id, .. }) => anyhow::bail!("environment {id}: a zygote makes no copies"),
     }
-}
-
-/// A PoP that is killed takes its zygote along. Children do not inherit
-/// this: their keeper watches the PoP, and they end when their own socket closes.
-fn end_with_parent() -> anyhow::Result<()> {
-    let parent = getppid();
-    nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
-    ensure!(getppid() == parent, "the PoP ended before its zygote started");
-    // Fails only for a group leader, which then has no terminal's signals to fear either.
-    let _ = setsid();
-    Ok(())
 }
 
 fn snapshot_path() -> anyhow::Result<PathBuf> {

@@ -19,7 +19,7 @@ mod acts;
 fn main() {
     let words: Vec<String> = std::env::args().collect();
     let control = Control::new(adopt(words[3].parse().unwrap())).unwrap();
-    let sandbox = Sandbox::probe().unwrap();
+    let sandbox = Sandbox::probe(Vec::new()).unwrap();
     let layers = sandbox.layers();
     let children = Children::new(control, Source::Zygote(sandbox)).unwrap();
     let pid = std::process::id().cast_signed();

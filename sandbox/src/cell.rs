@@ -6,7 +6,7 @@ use crate::control::Control;
 use crate::failure::during;
 use crate::filter::{self, Stage};
 use crate::landlock::{self, Places};
-use crate::listener;
+use crate::listener::{self, Forks};
 use crate::mount;
 use crate::namespaces::{self, Ground, Held, INSIDE};
 use crate::privileges;
@@ -21,6 +21,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Which layers a child enters: those that a trial has shown to work here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +46,7 @@ pub struct EntryError {
 #[derive(Debug)]
 pub struct Cell {
     plan: Plan,
+    libraries: Arc<[PathBuf]>,
     held: Option<Held>,
 }
 
@@ -60,8 +62,8 @@ pub struct Entry<'a> {
 }
 
 impl Cell {
-    pub(crate) fn new(plan: Plan, held: Option<Held>) -> Cell {
-        Cell { plan, held }
+    pub(crate) fn new(plan: Plan, libraries: &Arc<[PathBuf]>, held: Option<Held>) -> Cell {
+        Cell { plan, libraries: Arc::clone(libraries), held }
     }
 
     pub(crate) fn has_own_tmp(&self) -> bool {
@@ -85,7 +87,7 @@ impl Cell {
         } else {
             privileges::drop_capabilities().map_err(failed(Layer::Privileges))?;
             if self.plan.landlock {
-                let places = Places::of_machine(&manifest.code_dir, &manifest.tmp_root, "/proc");
+                let places = Places::of_machine(&manifest.code_dir, &manifest.tmp_root, "/proc").with(&self.libraries);
                 landlock::enter(&places).map_err(failed(Layer::Landlock))?;
             }
         }
@@ -93,7 +95,8 @@ impl Cell {
             return Ok(());
         }
         let listener = if self.plan.network {
-            Some(listener::listen().map_err(failed(Layer::Network))?)
+            let forks = if self.libraries.is_empty() { Forks::Unasked } else { Forks::Asked };
+            Some(listener::listen(forks).map_err(failed(Layer::Network))?)
         } else {
             listener::refuse_the_unknown().map_err(failed(Layer::SystemCalls))?;
             None
@@ -113,7 +116,7 @@ impl Cell {
     /// # Errors
     /// The layer that failed. The process must end.
     pub fn enter_environment(self, manifest: &Manifest, id: u64) -> Result<PathBuf, EntryError> {
-        let Cell { plan, held } = self;
+        let Cell { plan, libraries, held } = self;
         let tmp_dir = match &held {
             Some(held) if plan.tmp => own_tmp(held).map_err(failed(Layer::Tmp))?,
             _ => private_directory(&manifest.tmp_root, id).map_err(failed(Layer::Tmp))?,
@@ -123,7 +126,7 @@ impl Cell {
                 Some(_) => Places::of_own_root(),
                 None => Places::of_machine(&manifest.code_dir, &tmp_dir, "/proc/self"),
             };
-            landlock::enter(&places).map_err(failed(Layer::Landlock))?;
+            landlock::enter(&places.with(&libraries)).map_err(failed(Layer::Landlock))?;
         }
         if plan.system_calls {
             filter::enter(Stage::Environment { pid: std::process::id() }).map_err(failed(Layer::SystemCalls))?;

@@ -34,10 +34,23 @@ pub enum Source {
     Template(Cell),
 }
 
+/// What an engine does around every fork. In the child it has its own place to go on.
+#[derive(Clone, Copy, Debug)]
+pub struct AroundFork {
+    pub before: fn(),
+    pub after_in_parent: fn(),
+}
+
+impl AroundFork {
+    /// Nothing.
+    pub const NOTHING: AroundFork = AroundFork { before: || {}, after_in_parent: || {} };
+}
+
 /// A control socket and the children made for it.
 pub struct Children {
     control: Control,
     source: Source,
+    around_fork: AroundFork,
     ends: SignalFd,
     ids: HashMap<i32, u64>,
 }
@@ -53,7 +66,13 @@ impl Children {
         ends.add(Signal::SIGCHLD);
         ends.thread_block()?;
         let ends = SignalFd::with_flags(&ends, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
-        Ok(Children { control, source, ends, ids: HashMap::new() })
+        Ok(Children { control, source, around_fork: AroundFork::NOTHING, ends, ids: HashMap::new() })
+    }
+
+    /// The same, for an engine that must know of its forks.
+    #[must_use]
+    pub fn around_fork(self, around_fork: AroundFork) -> Children {
+        Children { around_fork, ..self }
     }
 
     /// The socket to the PoP.
@@ -111,7 +130,12 @@ impl Children {
             self.control.send(&ControlReply::ForkFailed { id, reason }, None)?;
             return Ok(None);
         };
-        match self.fork(request) {
+        (self.around_fork.before)();
+        let forked = self.fork(request);
+        if !matches!(forked, Ok(Forked::Child(_))) {
+            (self.around_fork.after_in_parent)();
+        }
+        match forked {
             Ok(Forked::Child(cell)) => Ok(Some((socket, cell))),
             Ok(Forked::Parent { pid, pidfd }) => {
                 self.ids.insert(pid, id);

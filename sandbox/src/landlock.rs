@@ -40,6 +40,14 @@ impl Places {
     }
 }
 
+impl Places {
+    /// With what an engine loads from.
+    pub(crate) fn with(mut self, libraries: &[PathBuf]) -> Places {
+        self.readable.extend_from_slice(libraries);
+        self
+    }
+}
+
 /// Layers only ever take away: an environment's is the smaller of its own and its template's.
 pub(crate) fn enter(places: &Places) -> io::Result<()> {
     let read = AccessFs::ReadFile | AccessFs::ReadDir;

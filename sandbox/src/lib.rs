@@ -22,7 +22,7 @@ mod root;
 mod tmp;
 
 pub use cell::{Cell, Entry};
-pub use children::{Birth, Children, Source, restore_signals};
+pub use children::{AroundFork, Birth, Children, Source, restore_signals};
 pub use control::{Control, fit_line, fit_packet};
 pub use fork::{adopt, exit_now, thread_count};
 pub use probe::Sandbox;

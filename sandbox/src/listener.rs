@@ -8,6 +8,13 @@ use seccompiler::sock_filter;
 use std::io;
 use std::os::fd::{OwnedFd, RawFd};
 
+/// Whether new processes are made by permission: where user code can ask the system for one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Forks {
+    Asked,
+    Unasked,
+}
+
 /// Adds a filter to this thread.
 pub(crate) fn install(program: &[sock_filter]) -> io::Result<()> {
     seccomp(program, 0).map(|_| ())
@@ -24,14 +31,15 @@ pub(crate) fn is_supported() -> bool {
 /// The calls that answer "not known here": `clone3`, whose flags no filter can see (the C library
 /// then uses `clone`), and all that are newer than the lists.
 pub(crate) fn refuse_the_unknown() -> io::Result<()> {
-    install(&program(&[])).map_err(during("list of unknown system calls"))
+    install(&program(&[], Forks::Unasked)).map_err(during("list of unknown system calls"))
 }
 
-/// The same, and sends the network calls of this process and its copies to the returned listener.
-pub(crate) fn listen() -> io::Result<OwnedFd> {
+/// The same, and sends the network calls of this process and its copies to the returned listener, and where
+/// they are to be asked for, forks.
+pub(crate) fn listen(forks: Forks) -> io::Result<OwnedFd> {
     let network = [libc::SYS_socket, libc::SYS_connect, libc::SYS_bind];
-    let descriptor =
-        seccomp(&program(&network), libc::SECCOMP_FILTER_FLAG_NEW_LISTENER).map_err(during("network listener"))?;
+    let descriptor = seccomp(&program(&network, forks), libc::SECCOMP_FILTER_FLAG_NEW_LISTENER)
+        .map_err(during("network listener"))?;
     Ok(adopt(descriptor))
 }
 
@@ -48,7 +56,7 @@ fn seccomp(program: &[sock_filter], flags: libc::c_ulong) -> io::Result<RawFd> {
 }
 
 /// Sends `asked`, and with them `sendto` with an address, to the listener.
-fn program(asked: &[i64]) -> Vec<sock_filter> {
+fn program(asked: &[i64], forks: Forks) -> Vec<sock_filter> {
     let mut program = vec![
         load(OFFSET_ARCHITECTURE),
         jump(libc::BPF_JEQ, ARCHITECTURE, 1, 0),
@@ -68,6 +76,15 @@ fn program(asked: &[i64]) -> Vec<sock_filter> {
             jump(libc::BPF_JEQ, 0, 0, 2),
             load(OFFSET_ADDRESS + 4),
             jump(libc::BPF_JEQ, 0, 1, 0),
+            answer(libc::SECCOMP_RET_USER_NOTIF),
+        ]);
+    }
+    if forks == Forks::Asked {
+        program.extend([
+            load(OFFSET_NUMBER),
+            jump(libc::BPF_JEQ, number(libc::SYS_clone), 0, 3),
+            load(OFFSET_FLAGS),
+            jump(libc::BPF_JSET, libc::CLONE_THREAD.cast_unsigned(), 1, 0),
             answer(libc::SECCOMP_RET_USER_NOTIF),
         ]);
     }
@@ -95,9 +112,10 @@ fn number(call: i64) -> u32 {
     u32::try_from(call).expect("numbers of system calls are small and positive")
 }
 
-/// Of `struct seccomp_data`; the address of `sendto` is its fifth argument.
+/// Of `struct seccomp_data`; the address of `sendto` is its fifth argument, the flags of `clone` its first.
 const OFFSET_NUMBER: u32 = 0;
 const OFFSET_ARCHITECTURE: u32 = 4;
+const OFFSET_FLAGS: u32 = 16;
 const OFFSET_ADDRESS: u32 = 16 + 4 * 8;
 
 #[cfg(target_arch = "x86_64")]

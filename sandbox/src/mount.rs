@@ -15,6 +15,8 @@ use std::path::Path;
 pub(crate) enum Mode {
     /// Reading regular files only.
     ReadOnly,
+    /// The same, and native code may be loaded from it.
+    Native,
     /// Writing too, but no programs and no devices.
     Data,
     /// A device node.
@@ -27,6 +29,7 @@ impl Mode {
             Mode::ReadOnly => {
                 libc::MOUNT_ATTR_RDONLY | libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV | libc::MOUNT_ATTR_NOEXEC
             }
+            Mode::Native => libc::MOUNT_ATTR_RDONLY | libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV,
             Mode::Data => libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV | libc::MOUNT_ATTR_NOEXEC,
             Mode::Device => libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NOEXEC,
         }

@@ -15,7 +15,7 @@ use nix::unistd::{Gid, Uid, getegid, geteuid, pipe2, setgroups, setresgid, setre
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Where the right to make namespaces comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +46,8 @@ impl Ground {
 pub(crate) struct Wanted<'a> {
     pub(crate) ground: Ground,
     pub(crate) code_dir: &'a Path,
+    /// What its engine loads from.
+    pub(crate) libraries: &'a [PathBuf],
     pub(crate) tmp_mb: u32,
     /// Whether the network is reached through the PoP, and is empty otherwise.
     pub(crate) empty_network: Option<()>,
@@ -78,7 +80,7 @@ pub(crate) fn make(wanted: Wanted<'_>) -> io::Result<Made> {
     unshare(flags(&wanted)).map_err(during("namespaces"))?;
     // No name of the machine is inside either.
     privileges::hide_host_name();
-    let sources = Sources::open(wanted.code_dir)?;
+    let sources = Sources::open(wanted.code_dir, wanted.libraries)?;
     sources.build()?;
     drop(sources);
     let cloexec = nix::fcntl::OFlag::O_CLOEXEC;

@@ -18,6 +18,7 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// What a new cell is for.
 pub(crate) struct Wish {
@@ -29,22 +30,23 @@ pub(crate) struct Wish {
 #[derive(Debug)]
 pub struct Sandbox {
     plan: Plan,
+    libraries: Arc<[PathBuf]>,
     pop: OwnedFd,
     missing: BTreeMap<&'static str, String>,
 }
 
 impl Sandbox {
-    /// Tries every layer. For a zygote, whose parent is the PoP.
+    /// Tries every layer. For a zygote, whose parent is the PoP, and whose engine loads code from `libraries`.
     ///
     /// # Errors
     /// Not even a child without any layer can be made.
-    pub fn probe() -> io::Result<Sandbox> {
+    pub fn probe(libraries: Vec<PathBuf>) -> io::Result<Sandbox> {
         // Children that a helper process makes are this process's once the helper is gone.
         nix::sys::prctl::set_child_subreaper(true).map_err(during("adopting children"))?;
         let pop = fork::pidfd_open(getppid().as_raw()).map_err(during("descriptor of the PoP"))?;
         let ground = if privileges::is_administrator() { Ground::Administrator } else { Ground::UserNamespace };
         let plan = Plan { ground: Some(ground), tmp: true, system_calls: true, network: true, landlock: true };
-        let mut sandbox = Sandbox { plan, pop, missing: BTreeMap::new() };
+        let mut sandbox = Sandbox { plan, libraries: libraries.into(), pop, missing: BTreeMap::new() };
         if let Some(reason) = landlock::missing() {
             sandbox.give_up(Layer::Landlock, &reason);
         }
@@ -77,7 +79,7 @@ impl Sandbox {
     pub(crate) fn fork(&self, wish: impl FnOnce() -> io::Result<Wish>) -> io::Result<Forked<Cell>> {
         let Some(ground) = self.plan.ground else {
             return Ok(match fork::fork()? {
-                Forked::Child(()) => Forked::Child(Cell::new(self.plan, None)),
+                Forked::Child(()) => Forked::Child(Cell::new(self.plan, &self.libraries, None)),
                 Forked::Parent { pid, pidfd } => Forked::Parent { pid, pidfd },
             });
         };
@@ -94,10 +96,11 @@ impl Sandbox {
         let empty_network = self.plan.network.then_some(());
         let word_to_zygote = move |text: &str| File::from(word).write_all(text.as_bytes());
         let made = wish().and_then(|Wish { code_dir, tmp_mb }| {
-            namespaces::make(Wanted { ground, code_dir: &code_dir, tmp_mb, empty_network, pop })
+            let libraries = &self.libraries;
+            namespaces::make(Wanted { ground, code_dir: &code_dir, libraries, tmp_mb, empty_network, pop })
         });
         match made {
-            Ok(Made::Child(held)) => Ok(Forked::Child(Cell::new(self.plan, Some(held)))),
+            Ok(Made::Child(held)) => Ok(Forked::Child(Cell::new(self.plan, &self.libraries, Some(held)))),
             Ok(Made::Helper(pid)) => {
                 // A zygote that is gone does not need the number.
                 let _ = word_to_zygote(&pid.to_string());

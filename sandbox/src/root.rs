@@ -16,20 +16,27 @@ pub const CODE_DIR: &str = "/var/task";
 
 /// What goes into a root, opened before the old one is covered.
 pub(crate) struct Sources {
+    links: Vec<(PathBuf, PathBuf)>,
     trees: Vec<(PathBuf, OwnedFd)>,
     devices: Vec<(PathBuf, OwnedFd)>,
     files: Vec<(PathBuf, Vec<u8>)>,
 }
 
 impl Sources {
-    /// Of a function whose code is in `code_dir`.
-    pub(crate) fn open(code_dir: &Path) -> io::Result<Sources> {
-        let mut trees = vec![(CODE_DIR.into(), mount::copy_of(code_dir)?)];
+    /// Of a function whose code is in `code_dir`, and whose engine loads from `libraries`. Where there are
+    /// any, native code is loaded from both.
+    pub(crate) fn open(code_dir: &Path, libraries: &[PathBuf]) -> io::Result<Sources> {
+        let code_mode = if libraries.is_empty() { Mode::ReadOnly } else { Mode::Native };
+        let mut trees = vec![(CODE_DIR.into(), read_only(code_dir, code_mode)?)];
         for path in DIRECTORIES.iter().map(Path::new).filter(|path| path.is_dir()) {
-            trees.push((path.to_owned(), mount::copy_of(path)?));
+            trees.push((path.to_owned(), read_only(path, Mode::ReadOnly)?));
         }
-        for (_, tree) in &trees {
-            mount::restrict(tree, Mode::ReadOnly)?;
+        let mut links = Vec::new();
+        for path in libraries {
+            match fs::read_link(path) {
+                Ok(target) => links.push((path.clone(), target)),
+                Err(_) => trees.push((path.clone(), read_only(path, Mode::Native)?)),
+            }
         }
         let mut devices = Vec::new();
         for path in DEVICES.iter().map(Path::new) {
@@ -45,7 +52,7 @@ impl Sources {
         }
         files.push(("/etc/resolv.conf".into(), resolver_settings()));
         files.extend(OWN.iter().map(|(path, text)| (PathBuf::from(path), text.as_bytes().to_vec())));
-        Ok(Sources { trees, devices, files })
+        Ok(Sources { links, trees, devices, files })
     }
 
     /// Builds the root at [`NEW_ROOT`], which hides what was there.
@@ -60,6 +67,9 @@ impl Sources {
         }
         for (path, content) in &self.files {
             write(path, content)?;
+        }
+        for (path, target) in &self.links {
+            std::os::unix::fs::symlink(target, inside(path)).map_err(during(path.display()))?;
         }
         for (path, tree) in &self.trees {
             let target = inside(path);
@@ -82,6 +92,12 @@ pub(crate) fn enter() -> io::Result<()> {
     umount2(".", MntFlags::MNT_DETACH).map_err(during("leaving the old root"))?;
     chdir("/").map_err(during("entering the root"))?;
     mount::restrict_root()
+}
+
+fn read_only(path: &Path, mode: Mode) -> io::Result<OwnedFd> {
+    let tree = mount::copy_of(path)?;
+    mount::restrict(&tree, mode)?;
+    Ok(tree)
 }
 
 /// Where `path` of the new root is while it is built.

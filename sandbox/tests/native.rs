@@ -7,8 +7,8 @@
 use bytes::Bytes;
 use environment::{Outcome, Runtime};
 use functions::{
-    CpuShare, Function, FunctionConfig, Functions, LogSink, NetworkPolicy, Options, PackageSource, SandboxDemand,
-    Scaling, SnapStart,
+    CpuShare, Engines, Function, FunctionConfig, Functions, LogSink, NetworkPolicy, Options, PackageSource,
+    SandboxDemand, Scaling, SnapStart,
 };
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -33,7 +33,7 @@ impl Pop {
             std::fs::write(directory.path().join(name).join("index.js"), format!("code of {name}")).unwrap();
         }
         let options = Options {
-            runtime_binary: program(),
+            engines: Engines { javascript: program(), python: "".into() },
             data_dir: directory.path().join("data"),
             environments_max: 16,
             cpu: CpuShare::ByMemory,
@@ -50,6 +50,7 @@ impl Pop {
             package: PackageSource::Directory(self.directory.path().join(name)),
             handler: "index.handler".into(),
             runtime: Runtime::Nodejs22,
+            interpreter: None,
             memory_mb: 256,
             timeout: Duration::from_secs(20),
             tmp_mb: 512,

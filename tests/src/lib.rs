@@ -9,6 +9,7 @@ pub mod frames;
 pub mod hostile;
 pub mod origin;
 pub mod processes;
+pub mod python;
 pub mod raw;
 pub mod tls;
 pub mod viewer;

@@ -3,13 +3,15 @@
 
 use environment::{ErrorPayload, Outcome, Runtime};
 use functions::{
-    CpuShare, FunctionConfig, Functions, Invocation, LogSink, NetworkPolicy, Options, PackageSource, PrepareError,
-    SandboxDemand, Scaling, SnapStart,
+    CpuShare, Engines, FunctionConfig, Functions, Invocation, LogSink, NetworkPolicy, Options, PackageSource,
+    PrepareError, SandboxDemand, Scaling, SnapStart,
 };
 use selvedge_tests::conformance::{Case, cases};
 use selvedge_tests::edge::program;
+use selvedge_tests::python::interpreters;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +19,7 @@ use std::time::Duration;
 async fn every_case_gives_what_lambda_gives() {
     let data = tempfile::tempdir().expect("temporary files can be made");
     let functions = Functions::start(Options {
-        runtime_binary: program("selvedge-js"),
+        engines: Engines { javascript: program("selvedge-js"), python: program("libselvedge_python.so") },
         data_dir: data.path().to_owned(),
         environments_max: 8,
         cpu: CpuShare::ByMemory,
@@ -26,15 +28,16 @@ async fn every_case_gives_what_lambda_gives() {
     })
     .await
     .expect("the zygote starts");
+    let interpreters = interpreters();
     let (mut ran, mut differences) = (0, Vec::new());
     for case in cases() {
-        for runtime in &case.about.runtimes {
+        for (runtime, interpreter) in runtimes(&case, &interpreters) {
             ran += 1;
-            let said = match invoke(&functions, &case, runtime).await {
+            let said = match invoke(&functions, &case, (runtime, interpreter)).await {
                 Ok(invocation) => differs(&case, &invocation),
                 Err(refused) => refusal_differs(&case, &refused),
             };
-            differences.extend(said.map(|said| format!("{} on {runtime}: {said}", case.name)));
+            differences.extend(said.map(|said| format!("{} on {}: {said}", case.name, runtime.id())));
         }
     }
     functions.stop().await;
@@ -42,13 +45,27 @@ async fn every_case_gives_what_lambda_gives() {
     assert!(differences.is_empty(), "{} of {ran} runs differ:\n{}", differences.len(), differences.join("\n"));
 }
 
-async fn invoke(functions: &Arc<Functions>, case: &Case, runtime: &str) -> Result<Invocation, PrepareError> {
+/// The case's runtimes; `python` stands for all that this machine has.
+fn runtimes(case: &Case, interpreters: &[(Runtime, PathBuf)]) -> Vec<(Runtime, Option<PathBuf>)> {
+    let of = |name: &String| match name.as_str() {
+        "python" => interpreters.iter().map(|(runtime, path)| (*runtime, Some(path.clone()))).collect(),
+        name => vec![(Runtime::from_id(name).expect("cases name runtimes there are"), None)],
+    };
+    case.about.runtimes.iter().flat_map(of).collect()
+}
+
+async fn invoke(
+    functions: &Arc<Functions>,
+    case: &Case,
+    (runtime, interpreter): (Runtime, Option<PathBuf>),
+) -> Result<Invocation, PrepareError> {
     let config = FunctionConfig {
         name: case.name.clone(),
         version: "1".to_owned(),
         package: PackageSource::Directory(case.dir.clone()),
         handler: case.about.handler.clone(),
-        runtime: Runtime::from_id(runtime).expect("cases name runtimes there are"),
+        runtime,
+        interpreter,
         memory_mb: 128,
         timeout: Duration::from_secs(5),
         tmp_mb: 512,

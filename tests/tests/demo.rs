@@ -66,3 +66,14 @@ async fn redirect_and_echo_answer_from_the_edge() {
     let reply = edge.ask(Ask::post("/api/echo", "name=Ada")).await;
     assert_eq!(reply.text(), "{\"text\":\"name=Ada\",\"bytes\":8,\"truncated\":false}\n");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_function_in_python_knows_the_tea_of_the_hour() {
+    let edge = demo().await;
+    let reply = edge.get("/api/tea").await;
+    assert_eq!((reply.status, reply.header("content-type")), (200, "application/json"));
+    let tea: serde_json::Value = serde_json::from_str(&reply.text()).expect("it is JSON");
+    assert_eq!(tea["by"], "tea-time");
+    assert!(["assam", "darjeeling", "rooibos"].contains(&tea["tea"].as_str().unwrap_or_default()), "{tea}");
+    edge.logged("tea-time", "o'clock: ").await;
+}

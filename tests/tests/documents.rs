@@ -39,6 +39,7 @@ fn every_test_that_limits_md_names_is_there() {
         "functions/src",
         "functions/tests",
         "deployment/src",
+        "runtime/src",
         "js-runtime/src",
         "js-runtime/tests",
         "sandbox/tests",
@@ -99,6 +100,22 @@ fn every_test_that_caching_md_and_policies_md_name_is_there() {
     assert!(tests.len() > 20, "{} tests are named", tests.len());
     for test in tests {
         assert!(sources.contains(&format!("fn {test}(")), "no test {test}");
+    }
+}
+
+#[test]
+fn every_test_and_case_that_python_md_names_is_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ is in the repository");
+    let page = fs::read_to_string(root.join("docs/python.md")).unwrap();
+    let mut sources = String::new();
+    add_sources(&root.join("tests/tests"), &mut sources);
+    let rows: Vec<&str> =
+        page.lines().filter_map(|row| row.strip_suffix(" |")?.rsplit_once("| ")).map(|row| row.1).collect();
+    let named: Vec<&str> = rows.iter().flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect();
+    assert!(named.len() > 15, "{} tests and cases are named", named.len());
+    for name in named {
+        let is_there = root.join("tests/conformance").join(name).is_dir() || sources.contains(&format!("fn {name}("));
+        assert!(is_there, "no test or case {name}");
     }
 }
 

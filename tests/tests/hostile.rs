@@ -4,6 +4,7 @@
 
 use libtest_mimic::{Arguments, Trial};
 use selvedge_tests::hostile::{Hostile, hostile_cases};
+use selvedge_tests::python::interpreters;
 use selvedge_tests::{Edge, Origin, wait_for};
 use std::process::ExitCode;
 use std::time::Instant;
@@ -60,15 +61,26 @@ async fn edge(case: &Hostile, origin: &Origin) -> Edge {
         let content = std::fs::read_to_string(&path).expect("a case's files are text");
         builder = builder.file(&format!("hostile/{name}"), &content);
     }
+    let (settings, runtimes) = language(case);
     let config = format!(
-        "[functions.hostile]\ncode = \"hostile\"\nhandler = \"handler.handler\"\n{settings}\n\
+        "{runtimes}[functions.hostile]\ncode = \"hostile\"\nhandler = \"handler.handler\"\n{settings}\n\
          [distributions.site]\ndomains = [\"*\"]\n[distributions.site.origins.o]\nurl = \"{url}\"\n\
          [distributions.site.default_behavior]\norigin = \"o\"\nhooks.viewer-request = \"hostile\"\n\
          [[distributions.site.behaviors]]\npath = \"/neighbour\"\norigin = \"o\"\nhooks.viewer-request = \"neighbour\"\n",
-        settings = case.about.settings,
         url = origin.url(),
     );
     builder.config(&config).start().await
+}
+
+/// The function's settings, and the table that names its interpreter if it has one.
+fn language(case: &Hostile) -> (String, String) {
+    let settings = case.about.settings.clone();
+    if !case.dir.join("handler.py").is_file() {
+        return (settings, String::new());
+    }
+    let (runtime, path) = interpreters().swap_remove(0);
+    let id = runtime.id();
+    (format!("{settings}\nruntime = {id:?}"), format!("[runtimes]\n{id:?} = {path:?}\n"))
 }
 
 /// Returns once the hostile function's log holds these texts, one after the other.

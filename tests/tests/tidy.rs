@@ -5,11 +5,26 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Crate directory and the prefixes of crates that only it may name.
-const OWNERS: [(&str, &[&str]); 3] =
-    [("js-runtime", &["deno_", "v8::"]), ("proxy", &["pingora"]), ("certs", &["rcgen", "x509_parser"])];
+const OWNERS: [(&str, &[&str]); 4] = [
+    ("js-runtime", &["deno_", "v8::"]),
+    ("py-shim", &["pyo3"]),
+    ("proxy", &["pingora"]),
+    ("certs", &["rcgen", "x509_parser"]),
+];
 
-const CRATES: [&str; 9] =
-    ["cli", "environment", "event", "functions", "deployment", "proxy", "certs", "sandbox", "js-runtime"];
+const CRATES: [&str; 11] = [
+    "cli",
+    "environment",
+    "event",
+    "functions",
+    "deployment",
+    "proxy",
+    "certs",
+    "sandbox",
+    "runtime",
+    "js-runtime",
+    "py-shim",
+];
 
 const FILE_LINES_MAX: usize = 400;
 

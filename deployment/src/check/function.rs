@@ -1,12 +1,13 @@
 //! Checks of one function: `[functions.NAME]`.
 
-use environment::Runtime;
 use environment::limits;
+use environment::{Language, Runtime};
 use functions::{FunctionConfig, NetworkPolicy, PackageSource};
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use super::interpreter::Interpreters;
 use super::{Context, scaling};
 use crate::raw::{Named, RawFunction, RawNetwork, Text};
 use crate::units;
@@ -18,24 +19,32 @@ const HANDLER_MAX: usize = 128;
 pub(super) const QUOTAS_EDGE: &str = "edge";
 pub(super) const QUOTAS_LAMBDA: &str = "lambda";
 const HANDLER_DEFAULT: &str = "index.handler";
+const HANDLER_DEFAULT_PYTHON: &str = "lambda_function.lambda_handler";
 const RUNTIME_DEFAULT: Runtime = Runtime::Nodejs22;
 /// The runtime's own names (AWS: "Defined runtime environment variables").
 const RESERVED_PREFIXES: [&str; 2] = ["AWS_", "LAMBDA_"];
 const RESERVED: [&str; 2] = ["_HANDLER", "_X_AMZN_TRACE_ID"];
 
 /// The function and the digest of its package, or `None` when there are problems.
-pub(super) fn function(ctx: &mut Context, name: &Text, raw: &RawFunction) -> Option<(FunctionConfig, String)> {
+pub(super) fn function(
+    ctx: &mut Context,
+    interpreters: &mut Interpreters,
+    name: &Text,
+    raw: &RawFunction,
+) -> Option<(FunctionConfig, String)> {
     let before = ctx.findings.count();
     check_name(ctx, name);
     let package = package(ctx, name, raw);
+    let runtime = runtime(ctx, raw);
     let timeout_bounds = timeout_bounds(ctx, raw);
     let tmp_bounds = limits::TMP_MB_MIN..=limits::TMP_MB_MAX;
     let memory_bounds = limits::MEMORY_MB_MIN..=limits::MEMORY_MB_MAX;
     let config = FunctionConfig {
         name: name.get_ref().clone(),
         version: "1".into(),
-        handler: handler(ctx, raw),
-        runtime: runtime(ctx, raw),
+        handler: handler(ctx, raw, runtime),
+        runtime,
+        interpreter: interpreters.of(ctx, runtime, raw.runtime.as_ref()),
         memory_mb: ctx.number("memory_mb", raw.memory_mb.as_ref(), limits::MEMORY_MB_DEFAULT, memory_bounds),
         timeout: ctx.duration("timeout", raw.timeout.as_ref(), limits::TIMEOUT_DEFAULT, timeout_bounds),
         tmp_mb: ctx.number("tmp_mb", raw.tmp_mb.as_ref(), limits::TMP_MB_DEFAULT, tmp_bounds),
@@ -118,14 +127,18 @@ fn package(ctx: &mut Context, name: &Text, raw: &RawFunction) -> Option<PackageS
     }
 }
 
-fn handler(ctx: &mut Context, raw: &RawFunction) -> String {
-    let Some(handler) = &raw.handler else { return HANDLER_DEFAULT.into() };
+fn handler(ctx: &mut Context, raw: &RawFunction, runtime: Runtime) -> String {
+    let default = match runtime.language() {
+        Language::JavaScript => HANDLER_DEFAULT,
+        Language::Python => HANDLER_DEFAULT_PYTHON,
+    };
+    let Some(handler) = &raw.handler else { return default.into() };
     let text = handler.get_ref();
     let parts = text.rsplit_once('.');
     let named = parts.is_some_and(|(module, export)| !module.is_empty() && !export.is_empty());
     if !named || text.len() > HANDLER_MAX || text.contains(char::is_whitespace) {
         let rule = format!("a module and an export with a dot between, at most {HANDLER_MAX} characters");
-        ctx.findings.add(handler.span(), format!("handler {text:?} must be {rule}, as in \"{HANDLER_DEFAULT}\""));
+        ctx.findings.add(handler.span(), format!("handler {text:?} must be {rule}, as in \"{default}\""));
     }
     text.clone()
 }

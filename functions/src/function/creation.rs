@@ -51,8 +51,11 @@ impl Core {
             let (template, built) = self.template().await?;
             built_now |= built;
             let forked = match &template.kind {
-                Kind::Shared { parent, .. } => self.fork(parent, None).await,
-                Kind::Unshared => match self.shared.zygote.running().await {
+                Kind::Shared { parent, forks, .. } => {
+                    forks.order();
+                    self.fork(parent, None).await
+                }
+                Kind::Unshared => match self.zygote.running().await {
                     Some(zygote) => self.fork(&zygote.parent, Some(self.manifest.clone())).await,
                     None => Err(ForkError::Gone),
                 },

@@ -30,6 +30,7 @@ pub(super) enum Address {
 pub(super) enum Refused {
     Peer(SocketAddr, Refusal),
     Listening(SocketAddr),
+    Process,
 }
 
 impl Call {

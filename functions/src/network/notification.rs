@@ -68,6 +68,14 @@ impl Notification {
         unsafe { libc::ioctl(listener.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_SEND, &raw mut response) };
     }
 
+    /// Lets the kernel do what was asked for: all of it is in the registers that were looked at.
+    pub(super) fn go_on(&self, listener: BorrowedFd<'_>) {
+        let flags = u32::try_from(libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE).expect("a small flag");
+        let mut response = libc::seccomp_notif_resp { id: self.id, val: 0, error: 0, flags };
+        // SAFETY: the request takes a pointer to that structure.
+        unsafe { libc::ioctl(listener.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_SEND, &raw mut response) };
+    }
+
     /// Ends the call with a descriptor of `socket` in the caller, if it has room for one.
     pub(super) fn answer_with(&self, listener: BorrowedFd<'_>, socket: &OwnedFd, close_on_exec: libc::c_int) {
         let request = libc::seccomp_notif_addfd {

@@ -45,6 +45,9 @@ struct Desk {
 
 impl Desk {
     fn answer(&mut self, notification: &Notification) {
+        if notification.call == libc::SYS_clone {
+            return self.answer_fork(notification);
+        }
         let result = match Call::read(notification) {
             Ok(Call::Socket { family, kind, protocol }) => match Call::open(family, kind, protocol) {
                 Ok(socket) => {
@@ -66,6 +69,15 @@ impl Desk {
             Err(error) => Err(error),
         };
         notification.answer(self.listener.as_fd(), result);
+    }
+
+    /// A new process: only when the PoP has asked for one, never for user code.
+    fn answer_fork(&mut self, notification: &Notification) {
+        if self.caller.forks.take() {
+            return notification.go_on(self.listener.as_fd());
+        }
+        self.notices.put(&self.caller, &Refused::Process);
+        notification.answer(self.listener.as_fd(), Err(Errno::EPERM));
     }
 
     fn connect(&mut self, notification: &Notification, to: Address) -> Result<Option<i64>, Errno> {
@@ -177,6 +189,7 @@ impl Notices {
 
 fn text(function: &str, refused: &Refused) -> String {
     match refused {
+        Refused::Process => "sandbox: a new process refused: a function is one process".to_owned(),
         Refused::Listening(at) => format!("network: binding {at} refused: functions cannot listen"),
         Refused::Peer(to, refusal) if refusal.can_allow => format!(
             "network: {to} refused: {}; to allow it, write allow = [\"{to}\"] in [functions.{function}.network]",

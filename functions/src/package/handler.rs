@@ -1,12 +1,44 @@
 //! Whether a handler string can name a module of the package
-//! (AWS: "Define Lambda function handler in Node.js"). Whether the module has
-//! the export is found out when it is loaded.
+//! (AWS: "Define Lambda function handler in Node.js", "... in Python"). Whether the
+//! module has the export is found out when it is loaded.
 
 use super::PackageError;
 use super::listing::{Listing, relative_name};
+use crate::config::FunctionConfig;
+use environment::Language;
+use std::path::Path;
 
 /// Checks the handler's form and that its module is a file of the package.
-pub(super) fn check(handler: &str, listing: &Listing) -> Result<(), PackageError> {
+pub(super) fn check(config: &FunctionConfig, listing: &Listing) -> Result<(), PackageError> {
+    match config.runtime.language() {
+        Language::JavaScript => check_javascript(&config.handler, listing),
+        Language::Python => check_python(&config.handler, listing),
+    }
+}
+
+/// A module path with dots or slashes, and a function after the last dot.
+fn check_python(handler: &str, listing: &Listing) -> Result<(), PackageError> {
+    let refuse = |reason: String| Err(PackageError::Handler { handler: handler.to_owned(), reason });
+    let Some((module, function)) = handler.rsplit_once('.') else {
+        return refuse(
+            "must be a module and a function with a dot between, for example lambda_function.handler".into(),
+        );
+    };
+    let path = relative_name(&module.replace('.', "/"));
+    let Some(path) = path.filter(|_| !function.is_empty() && !module.contains("..")) else {
+        return refuse("names no module inside the package".into());
+    };
+    let native = format!("{path}.");
+    let found = listing.is_file(&format!("{path}.py"))
+        || listing.is_file(&format!("{path}/__init__.py"))
+        || listing.entries.keys().any(|name| name.starts_with(&native) && name.ends_with(".so"));
+    if !found {
+        return refuse(format!("needs {path}.py or {path}/__init__.py in the package"));
+    }
+    Ok(())
+}
+
+fn check_javascript(handler: &str, listing: &Listing) -> Result<(), PackageError> {
     let refuse = |reason: String| Err(PackageError::Handler { handler: handler.to_owned(), reason });
     if handler.contains("..") {
         return refuse("must not contain \"..\"".into());
@@ -32,4 +64,27 @@ pub(super) fn check(handler: &str, listing: &Listing) -> Result<(), PackageError
     Ok(())
 }
 
+/// Whether `name` is that of a module's bytecode, as the interpreter looks for it, inside a package.
+pub(crate) fn is_bytecode_name(name: &str) -> bool {
+    let in_cache = Path::new(name).parent().and_then(Path::file_name).is_some_and(|parent| parent == "__pycache__");
+    relative_name(name).is_some_and(|own| own == name) && in_cache && name.ends_with(".pyc")
+}
+
 const EXTENSIONS: [&str; 4] = ["", ".js", ".mjs", ".cjs"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytecode_stays_in_its_package() {
+        for good in ["__pycache__/a.cpython-311.pyc", "pkg/sub/__pycache__/a.cpython-311.pyc"] {
+            assert!(is_bytecode_name(good), "{good}");
+        }
+        for bad in
+            ["../__pycache__/a.pyc", "/__pycache__/a.pyc", "a.pyc", "__pycache__/a.py", "__pycache__/../a.pyc", ""]
+        {
+            assert!(!is_bytecode_name(bad), "{bad}");
+        }
+    }
+}

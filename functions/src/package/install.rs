@@ -51,7 +51,7 @@ fn install_directory(
     packages: &Path,
 ) -> Result<(PathBuf, PackageDigest), PackageError> {
     let listing = directory::list(path)?;
-    handler::check(&config.handler, &listing)?;
+    handler::check(config, &listing)?;
     let digest = directory::digest(path, &listing)?;
     let installed = packages.join(&digest.0);
     if installed.is_dir() {
@@ -71,7 +71,7 @@ fn install_archive(
 ) -> Result<(PathBuf, PackageDigest), PackageError> {
     let mut opened = archive::Opened::open(path)?;
     let listing = opened.list()?;
-    handler::check(&config.handler, &listing)?;
+    handler::check(config, &listing)?;
     let digest = opened.digest()?;
     let installed = packages.join(&digest.0);
     if installed.is_dir() {

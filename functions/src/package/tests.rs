@@ -19,6 +19,7 @@ fn function(package: PackageSource) -> FunctionConfig {
         package,
         handler: "index.handler".into(),
         runtime: Runtime::Nodejs22,
+        interpreter: None,
         memory_mb: 128,
         timeout: Duration::from_secs(3),
         tmp_mb: 512,

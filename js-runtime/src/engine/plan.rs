@@ -4,7 +4,6 @@
 use crate::engine::handler::Target;
 use environment::{Manifest, Runtime};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 use std::path::Path;
 
 /// The plan as JSON. `own_tmp` is the /tmp of a process that is an environment already; one that
@@ -22,7 +21,7 @@ pub(crate) fn plan(manifest: &Manifest, target: &Target, own_tmp: Option<&Path>)
         "properties": target.properties,
         "callbacks": manifest.runtime == Runtime::Nodejs22,
         "nodeVersion": node_version(manifest.runtime),
-        "variables": variables(manifest, tmp_dir),
+        "variables": runtime::variables(manifest, tmp_dir),
         "context": context(manifest),
     })
 }
@@ -30,36 +29,9 @@ pub(crate) fn plan(manifest: &Manifest, target: &Target, own_tmp: Option<&Path>)
 fn node_version(runtime: Runtime) -> &'static str {
     match runtime {
         Runtime::Nodejs22 => "22.20.0",
-        Runtime::Nodejs24 => "24.11.0",
+        // The only other one that a PoP asks this program for.
+        _ => "24.11.0",
     }
-}
-
-/// The function's variables and the reserved ones, which win (AWS: "Defined runtime environment variables").
-fn variables(manifest: &Manifest, tmp_dir: &Path) -> BTreeMap<String, String> {
-    let mut variables = manifest.variables.clone();
-    let major = node_version(manifest.runtime).split('.').next().unwrap_or_default();
-    variables.entry("LANG".to_string()).or_insert_with(|| "en_US.UTF-8".to_string());
-    variables.entry("TZ".to_string()).or_insert_with(|| ":UTC".to_string());
-    variables
-        .entry("PATH".to_string())
-        .or_insert_with(|| "/var/lang/bin:/usr/local/bin:/usr/bin:/bin:/opt/bin".to_string());
-    let reserved = [
-        ("_HANDLER", manifest.handler.clone()),
-        ("AWS_REGION", "us-east-1".to_string()),
-        ("AWS_DEFAULT_REGION", "us-east-1".to_string()),
-        ("AWS_EXECUTION_ENV", format!("AWS_Lambda_nodejs{major}.x")),
-        ("AWS_LAMBDA_FUNCTION_NAME", manifest.function_name.clone()),
-        ("AWS_LAMBDA_FUNCTION_VERSION", manifest.version.clone()),
-        ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", manifest.memory_mb.to_string()),
-        ("AWS_LAMBDA_INITIALIZATION_TYPE", manifest.initialization.id().to_string()),
-        ("AWS_LAMBDA_LOG_GROUP_NAME", manifest.log_group_name.clone()),
-        ("AWS_LAMBDA_LOG_STREAM_NAME", manifest.log_stream_name.clone()),
-        ("LAMBDA_TASK_ROOT", manifest.code_dir.display().to_string()),
-        ("TMPDIR", tmp_dir.display().to_string()),
-        ("LAMBDA_RUNTIME_DIR", "/var/runtime".to_string()),
-    ];
-    variables.extend(reserved.map(|(name, value)| (name.to_string(), value)));
-    variables
 }
 
 /// Keys with `null` become `undefined` in JavaScript; the order is what handlers see.

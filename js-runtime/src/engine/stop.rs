@@ -8,6 +8,7 @@ use crate::engine::LogSink;
 use crate::engine::memory::Memory;
 use deno_core::url::Url;
 use deno_core::{JsRuntime, SourceMapApplication, SourceMapper, v8};
+use environment::frame::Exiting;
 use std::cell::RefCell;
 use std::ffi::c_void;
 use std::rc::Rc;
@@ -41,17 +42,24 @@ impl Stopper {
     pub(super) fn look(&self) {
         self.isolate.request_interrupt(on_interrupt, std::ptr::null_mut());
     }
+}
 
-    /// Ends execution as soon as it can be ended, noted or not. May be repeated: code that runs on
-    /// behind a `catch` of native code is ended again.
-    pub fn force(&self) {
+impl runtime::Stopper for Stopper {
+    fn stop(&self, _reached: &Exiting) {
+        Stopper::stop(self);
+    }
+
+    /// May be repeated: code that runs on behind a `catch` of native code is ended again.
+    fn force(&self) {
         self.isolate.terminate_execution();
     }
 
-    /// Whether the sink was told where JavaScript was, or that it was nowhere.
-    #[must_use]
-    pub fn has_noted(&self) -> bool {
+    fn has_noted(&self) -> bool {
         self.state.noted.load(SeqCst)
+    }
+
+    fn not_known(&self) -> &'static str {
+        "JavaScript stack is not known: it was in a native call or a built-in function that cannot be interrupted"
     }
 }
 

@@ -1,5 +1,5 @@
-//! The lists themselves: what V8, tokio, glibc and the built-ins were seen to
-//! need, with their close relatives. A call that is missing here fails with
+//! The lists themselves: what V8, CPython, tokio, glibc and the built-ins were seen
+//! to need, with their close relatives. A call that is missing here fails with
 //! `EPERM` in a handler.
 
 use libc::c_long;
@@ -44,15 +44,19 @@ pub(super) const ALWAYS: &[c_long] = &[
     libc::SYS_eventfd2,
     libc::SYS_ppoll,
     libc::SYS_pselect6,
+    libc::SYS_getitimer,
+    libc::SYS_setitimer,
     libc::SYS_timerfd_create,
     libc::SYS_timerfd_gettime,
     libc::SYS_timerfd_settime,
     // files
+    libc::SYS_chdir,
     libc::SYS_copy_file_range,
     libc::SYS_faccessat,
     libc::SYS_faccessat2,
     libc::SYS_fadvise64,
     libc::SYS_fallocate,
+    libc::SYS_fchdir,
     libc::SYS_fchmod,
     libc::SYS_fchmodat,
     libc::SYS_fchown,
@@ -145,6 +149,8 @@ pub(super) const ALWAYS: &[c_long] = &[
     #[cfg(target_arch = "x86_64")]
     libc::SYS_access,
     #[cfg(target_arch = "x86_64")]
+    libc::SYS_alarm,
+    #[cfg(target_arch = "x86_64")]
     libc::SYS_arch_prctl,
     #[cfg(target_arch = "x86_64")]
     libc::SYS_chmod,
@@ -166,6 +172,8 @@ pub(super) const ALWAYS: &[c_long] = &[
     libc::SYS_mkdir,
     #[cfg(target_arch = "x86_64")]
     libc::SYS_open,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_pause,
     #[cfg(target_arch = "x86_64")]
     libc::SYS_pipe,
     #[cfg(target_arch = "x86_64")]

@@ -1,0 +1,91 @@
+//! How the zygote of a runtime is started.
+
+use crate::config::FunctionConfig;
+use crate::zygote::ZygoteError;
+use environment::Language;
+use std::ffi::OsString;
+use std::os::fd::RawFd;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The files that come with this program.
+#[derive(Clone, Debug)]
+pub struct Engines {
+    /// The `selvedge-js` program.
+    pub javascript: PathBuf,
+    /// `libselvedge_python.so`, which makes an interpreter a zygote. Need not be there as long as no function
+    /// is written in Python.
+    pub python: PathBuf,
+}
+
+/// What a zygote is started with. Functions with the same one share a zygote.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Program {
+    JavaScript { binary: PathBuf },
+    Python { interpreter: PathBuf, library: PathBuf },
+}
+
+impl Program {
+    /// Of this function.
+    pub(crate) fn of(config: &FunctionConfig, engines: &Engines) -> Program {
+        match (config.runtime.language(), &config.interpreter) {
+            (Language::Python, Some(interpreter)) => {
+                Program::Python { interpreter: interpreter.clone(), library: engines.python.clone() }
+            }
+            // The interpreter of that name on the search path.
+            (Language::Python, None) => {
+                Program::Python { interpreter: config.runtime.id().into(), library: engines.python.clone() }
+            }
+            (Language::JavaScript, _) => Program::JavaScript { binary: engines.javascript.clone() },
+        }
+    }
+
+    /// What is named when it does not start.
+    pub(crate) fn path(&self) -> &Path {
+        match self {
+            Program::JavaScript { binary } => binary,
+            Program::Python { interpreter, .. } => interpreter,
+        }
+    }
+
+    /// Whether what an interpreter is made a zygote with is there: it would end without a word that helps.
+    pub(crate) fn check(&self) -> Result<(), ZygoteError> {
+        match self {
+            Program::Python { library, .. } if !library.is_file() => {
+                Err(ZygoteError::Library { library: library.clone() })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The command that starts it, with its end of the control socket.
+    pub(crate) fn command(&self, control: RawFd) -> Command {
+        let mut command = Command::new(self.path());
+        match self {
+            Program::JavaScript { .. } => {
+                command.arg("zygote").arg("--control-fd").arg(control.to_string());
+            }
+            Program::Python { library, .. } => {
+                let mut words: Vec<OsString> = PYTHON_OPTIONS.iter().map(OsString::from).collect();
+                words.extend([library.into(), control.to_string().into()]);
+                command.args(words);
+            }
+        }
+        command
+    }
+}
+
+/// No variables, no directory of the user's, no packages of the machine; then the module is loaded and run.
+const PYTHON_OPTIONS: [&str; 6] = [
+    "-I",
+    "-S",
+    "-X",
+    "utf8",
+    "-c",
+    "import sys, importlib.machinery as machinery, importlib.util as util
+loader = machinery.ExtensionFileLoader('selvedge_python', sys.argv[1])
+module = util.module_from_spec(util.spec_from_loader('selvedge_python', loader))
+sys.modules['selvedge_python'] = module
+loader.exec_module(module)
+module.run(int(sys.argv[2]))",
+];

@@ -1,0 +1,26 @@
+//! What the Python side needs to know of a function, as JSON.
+
+use environment::Manifest;
+use environment::manifest::COMPILES;
+use serde_json::json;
+use std::path::Path;
+
+/// The handler, the variables, and the fixed part of the context.
+pub(crate) fn plan(manifest: &Manifest, tmp_dir: &Path) -> String {
+    json!({
+        "handler": manifest.handler,
+        "compiles": manifest.handler == COMPILES,
+        "code_dir": manifest.code_dir,
+        "tmp_dir": tmp_dir,
+        "variables": runtime::variables(manifest, tmp_dir),
+        "context": {
+            "function_name": manifest.function_name,
+            "function_version": manifest.version,
+            "invoked_function_arn": manifest.invoked_function_arn,
+            "memory_limit_in_mb": manifest.memory_mb.to_string(),
+            "log_group_name": manifest.log_group_name,
+            "log_stream_name": manifest.log_stream_name,
+        },
+    })
+    .to_string()
+}

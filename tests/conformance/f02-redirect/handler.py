@@ -1,0 +1,2 @@
+def handler(event, context):
+    return {"status": "302", "statusDescription": "Found", "headers": {"location": [{"value": "/x"}]}}

@@ -1,0 +1,4 @@
+def handler(event, context):
+    request = event["Records"][0]["cf"]["request"]
+    request["headers"]["x-a"] = [{"value": "1\r\nX-B: 2"}]
+    return request

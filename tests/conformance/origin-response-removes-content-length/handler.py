@@ -1,0 +1,5 @@
+def handler(event, context):
+    response = event["Records"][0]["cf"]["response"]
+    del response["headers"]["content-length"]
+    response["body"] = ""
+    return response

@@ -1,0 +1,2 @@
+def handler(event, context):
+    return type(context.memory_limit_in_mb).__name__

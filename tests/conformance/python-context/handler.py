@@ -1,0 +1,2 @@
+def handler(event, context):
+    return sorted(name for name in dir(context) if not name.startswith("_"))

@@ -1,0 +1,5 @@
+raise ValueError("early")
+
+
+def handler(event, context):
+    return 1

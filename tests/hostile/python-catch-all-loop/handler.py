@@ -1,0 +1,9 @@
+def handler(event, context):
+    if event["Records"][0]["cf"]["request"]["uri"] != "/hostile":
+        return {"status": "200", "body": "alive"}
+    while True:
+        try:
+            while True:
+                pass
+        except BaseException:
+            pass

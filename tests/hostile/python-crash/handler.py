@@ -1,0 +1,7 @@
+import ctypes
+
+
+def handler(event, context):
+    if event["Records"][0]["cf"]["request"]["uri"] != "/hostile":
+        return {"status": "200", "body": "alive"}
+    ctypes.string_at(0)

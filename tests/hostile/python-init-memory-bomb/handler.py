@@ -1,0 +1,3 @@
+held = []
+while True:
+    held.append(str(len(held)) * 100)

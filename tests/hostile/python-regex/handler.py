@@ -1,0 +1,7 @@
+import re
+
+
+def handler(event, context):
+    if event["Records"][0]["cf"]["request"]["uri"] != "/hostile":
+        return {"status": "200", "body": "alive"}
+    re.match(r"(a+)+$", "a" * 60 + "b")

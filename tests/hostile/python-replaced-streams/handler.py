@@ -1,0 +1,8 @@
+import sys
+
+
+def handler(event, context):
+    if event["Records"][0]["cf"]["request"]["uri"] != "/hostile":
+        return {"status": "200", "body": "alive"}
+    sys.stdout = sys.stderr = None
+    raise ValueError("no")
