@@ -4,7 +4,6 @@
 # request until Ctrl-C.
 set -euo pipefail
 source "$(dirname "$0")/env.sh"
-"$ROOT/scripts/setup.sh" python3.11
 "$ROOT/scripts/build.sh"
 
 demo=$ROOT/examples/demo
@@ -14,7 +13,18 @@ if [ ! -d "$demo/certs" ]; then
   "$SELVEDGE_BIN" certs init --dir "$demo/certs" localhost 127.0.0.1
 fi
 
-"$SELVEDGE_BIN" serve --config "$demo/selvedge.toml" &
+# One function is written for Python 3.11; it runs on whatever later one the system has.
+config=$demo/selvedge.toml
+for python in python3.11 python3.12 python3.13 python3.14; do
+  command -v "$python" >/dev/null || continue
+  if [ "$python" != python3.11 ]; then
+    sed "s/python3\.11/$python/" "$config" >"$demo/selvedge.local.toml"
+    config=$demo/selvedge.local.toml
+  fi
+  break
+done
+
+"$SELVEDGE_BIN" serve --config "$config" &
 edge=$!
 trap 'kill "$edge" 2>/dev/null || true; wait "$edge" 2>/dev/null || true' EXIT
 attempts=0

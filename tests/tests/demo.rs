@@ -1,6 +1,7 @@
 //! The demo is true: examples/demo, on free ports, answers what `make
 //! demo` says it will.
 
+use selvedge_tests::python::interpreters;
 use selvedge_tests::{Ask, Edge};
 use std::fs;
 use std::path::Path;
@@ -15,7 +16,9 @@ async fn demo() -> Edge {
     }
     let config = fs::read_to_string(demo.join("selvedge.toml")).expect("the demo has a configuration");
     let (_, rest) = config.split_once("\n\n# Adds the headers").expect("functions follow [server]");
-    builder = builder.config(&format!("# {rest}"));
+    let (runtime, interpreter) = interpreters().swap_remove(0);
+    let rest = rest.replace("python3.11", runtime.id());
+    builder = builder.config(&format!("[runtimes]\n{:?} = {interpreter:?}\n# {rest}", runtime.id()));
     builder.start().await
 }
 
