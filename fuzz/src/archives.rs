@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Component, Path};
 use std::sync::LazyLock;
 use tempfile::TempDir;
 
@@ -34,12 +34,15 @@ impl<'a> Arbitrary<'a> for Entry {
     fn arbitrary(u: &mut Unstructured<'a>) -> Result<Entry> {
         let kind = if u.ratio(3, 4)? { FILE } else { *u.choose(&[DIRECTORY, LINK, LINK, PIPE, 0])? };
         let content = if kind == LINK { target(u)?.into_bytes() } else { u.arbitrary()? };
+        // Twice what a package may have is bomb enough.
+        let most = 2 * PACKAGE_BYTES_MAX / (content.len() as u64).max(1);
+        let most = u16::try_from(most).unwrap_or(u16::MAX);
         Ok(Entry {
             name: name(u)?,
             local_name: if u.ratio(1, 32)? { Some(name(u)?) } else { None },
             mode: kind | u.int_in_range(0..=0o777)?,
             content,
-            repeats: if u.ratio(1, 8)? { u.arbitrary()? } else { 0 },
+            repeats: if u.ratio(1, 8)? { u.int_in_range(0..=most)? } else { 0 },
             deflated: u.arbitrary()?,
             size_lie: if u.ratio(1, 32)? { u.int_in_range(-100..=100)? } else { 0 },
         })
@@ -209,9 +212,11 @@ impl Found {
             if metadata.is_dir() {
                 self.walk(root, &path);
             } else if metadata.is_symlink() {
-                let root = fs::canonicalize(root).expect("it is there");
-                let leads_out = fs::canonicalize(&path).is_ok_and(|real| !real.starts_with(&root));
-                assert!(!leads_out, "{} leads out", path.display());
+                let real = fs::canonicalize(root).expect("it is there");
+                let leads_out = fs::canonicalize(&path).is_ok_and(|target| !target.starts_with(&real));
+                let depth = path.strip_prefix(root).expect("below it").components().count();
+                let target = fs::read_link(&path).expect("it is a link");
+                assert!(!leads_out && stays_below(depth - 1, &target), "{} leads out", path.display());
             } else {
                 assert!(metadata.is_file() && metadata.nlink() == 1, "{} is no plain file", path.display());
                 assert_eq!(metadata.mode() & 0o7000, 0, "{} has special bits", path.display());
@@ -221,4 +226,15 @@ impl Found {
             }
         }
     }
+}
+
+/// Whether a link in a directory so far below another stays below that, whatever is there.
+fn stays_below(depth: usize, target: &Path) -> bool {
+    let step = |depth: usize, part| match part {
+        Component::Normal(_) => Some(depth + 1),
+        Component::CurDir => Some(depth),
+        Component::ParentDir => depth.checked_sub(1),
+        Component::RootDir | Component::Prefix(_) => None,
+    };
+    target.components().try_fold(depth, step).is_some()
 }
