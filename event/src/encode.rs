@@ -138,21 +138,23 @@ fn put_seconds(out: &mut Vec<u8>, name: &str, duration: Option<Duration>) {
 }
 
 fn put_headers(out: &mut Vec<u8>, headers: &Headers) {
-    raw(out, "{");
-    for (index, group) in headers.groups().iter().enumerate() {
-        raw(out, if index == 0 { "" } else { "," });
-        string(out, &group[0].name.to_ascii_lowercase());
-        raw(out, ":[");
-        for (index, HeaderLine { name, value }) in group.iter().enumerate() {
-            raw(out, if index == 0 { r#"{"key":"# } else { r#",{"key":"# });
-            string(out, name);
-            raw(out, r#","value":"#);
-            string(out, &text(value));
-            raw(out, "}");
+    let mut previous: Option<&str> = None;
+    for HeaderLine { name, value } in headers.grouped() {
+        match previous {
+            Some(previous) if previous.eq_ignore_ascii_case(name) => raw(out, r#",{"key":"#),
+            _ => {
+                raw(out, if previous.is_none() { "{" } else { "]," });
+                string(out, &name.to_ascii_lowercase());
+                raw(out, r#":[{"key":"#);
+            }
         }
-        raw(out, "]");
+        string(out, name);
+        raw(out, r#","value":"#);
+        string(out, &text(value));
+        raw(out, "}");
+        previous = Some(name);
     }
-    raw(out, "}");
+    raw(out, if previous.is_none() { "{}" } else { "]}" });
 }
 
 fn raw(out: &mut Vec<u8>, json: &str) {

@@ -11,15 +11,13 @@ use serde_json::value::RawValue;
 
 /// A response made in a request event (AWS: "Generate HTTP responses in request triggers").
 pub(super) fn response(
-    result: &RawResult<'_>,
+    result: RawResult<'_>,
     raw_status: &RawValue,
     event: EventType,
 ) -> Result<Generated, InvalidResult> {
     let status = status(raw_status)?;
     let status_description = result.status_description.map(description).transpose()?;
-    let none = Headers::new();
-    let headers = header_map::parse(result.headers, &none)?;
-    header_map::check_read_only(event, &none, &headers)?;
+    let headers = header_map::edit(result.headers, event, &Headers::new())?.unwrap_or_default();
     let body = match result.body {
         Some(raw) => body(raw, result.body_encoding)?,
         None => Bytes::new(),

@@ -1,83 +1,125 @@
-//! The header map of a result: from JSON to lines, and the rules on which
-//! headers a function may add, change or delete.
+//! The header map of a result: from lines to headers, and the rules on which
+//! headers a function may add, change or delete. Most functions leave most lines
+//! alone, so lines stay borrowed until one of them is seen to differ.
 
+use super::header_lines::{Found, HeaderMap, Name, RawLine};
 use super::headers::{HeaderLine, Headers, lower, read_only, text};
 use super::{EventType, InvalidResult, Rule, json};
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue};
-use serde_json::value::RawValue;
-use std::collections::HashSet;
+use std::borrow::Cow;
 
-/// The lines of a header map. Values a function left alone get the bytes of
-/// `sent` back; others are UTF-8. A missing map has no lines.
-pub(super) fn parse(raw: Option<&RawValue>, sent: &Headers) -> Result<Headers, InvalidResult> {
-    let Some(raw) = raw else { return Ok(Headers::new()) };
-    let Some(entries) = json::entries(raw) else {
-        let reason = format!("headers is {}, it must be an object", json::kind(raw.get()));
-        return Err(InvalidResult::new(Rule::HeadersNotObject, reason));
-    };
-    let mut seen = HashSet::with_capacity(entries.len());
-    let mut headers = Headers::new();
-    for (name, raw_lines) in entries {
-        check_name(&name)?;
-        if !seen.insert(name.to_ascii_lowercase()) {
-            let reason = "header is in the map more than once, in any case";
-            return Err(InvalidResult::new(Rule::HeaderNameDuplicated, reason).header(&name));
-        }
-        let Some(raw_lines) = json::elements(raw_lines) else {
-            let reason = format!("header is {}, it must be an array", json::kind(raw_lines.get()));
-            return Err(InvalidResult::new(Rule::HeaderNotArray, reason).header(&name));
-        };
-        for (index, raw_line) in raw_lines.into_iter().enumerate() {
-            let (wire_name, value) = line(&name, raw_line)?;
-            let bytes = unchanged(sent, &name, index, &value).unwrap_or_else(|| Bytes::from(value));
-            headers.push(wire_name, bytes);
-        }
-    }
-    Ok(headers)
+/// One line as the function wrote it.
+pub(super) struct Line<'a> {
+    name: Cow<'a, str>,
+    value: Cow<'a, str>,
+    /// Among those of its name.
+    index: usize,
 }
 
-/// `returned`, unless it says the same as the visible lines of `sent`. The order
-/// of different names does not count: a JSON object may lose it.
-pub(super) fn changed(returned: Headers, sent: &Headers) -> Option<Headers> {
+/// All headers the function left, when they differ from the visible ones of `sent`; each lawful in
+/// this event. A missing map has no lines.
+pub(super) fn edit(
+    map: Option<HeaderMap<'_>>,
+    event: EventType,
+    sent: &Headers,
+) -> Result<Option<Headers>, InvalidResult> {
+    let lines = lines(map)?;
+    if is_as_sent(&lines, sent) {
+        return Ok(None);
+    }
+    check_read_only(event, sent, &lines)?;
+    Ok(changed(lines, sent))
+}
+
+/// The lines of a header map, each of which could be sent.
+pub(super) fn lines(map: Option<HeaderMap<'_>>) -> Result<Vec<Line<'_>>, InvalidResult> {
+    let entries = match map {
+        None => return Ok(Vec::new()),
+        Some(Found::It(entries)) => entries,
+        Some(Found::Other(kind)) => {
+            let reason = format!("headers is {kind}, it must be an object");
+            return Err(InvalidResult::new(Rule::HeadersNotObject, reason));
+        }
+    };
+    check_names(&entries.iter().map(|(Name(name), _)| &**name).collect::<Vec<_>>())?;
+    let mut all = Vec::with_capacity(entries.len());
+    for (Name(name), found) in entries {
+        match found {
+            Found::It(found) => {
+                for (index, raw) in found.into_iter().enumerate() {
+                    let (name, value) = line(&name, raw)?;
+                    all.push(Line { name, value, index });
+                }
+            }
+            Found::Other(kind) => {
+                let reason = format!("header is {kind}, it must be an array");
+                return Err(InvalidResult::new(Rule::HeaderNotArray, reason).header(&name));
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// These lines as headers, unless they say the same as the visible ones of `sent`. Values a function
+/// left alone get the bytes of `sent` back; others are UTF-8. The order of different names does not
+/// count: a JSON object may lose it.
+pub(super) fn changed(lines: Vec<Line<'_>>, sent: &Headers) -> Option<Headers> {
+    let mut returned = Headers::new();
+    for Line { name, value, index } in lines {
+        let bytes = unchanged(sent, &name, index, &value).unwrap_or_else(|| Bytes::from(value.into_owned()));
+        returned.push(name, bytes);
+    }
     (by_name(&returned) != by_name(sent)).then_some(returned)
+}
+
+/// Whether these are the visible lines of `sent`, in their order.
+fn is_as_sent(lines: &[Line<'_>], sent: &Headers) -> bool {
+    let mut left = lines.iter();
+    let same =
+        |sent: &HeaderLine| left.next().is_some_and(|line| line.name == sent.name && line.value == text(&sent.value));
+    sent.visible().all(same) && left.next().is_none()
 }
 
 /// No read-only header of this event was added, changed or deleted. Names and
 /// values count, the case of `key` does not.
-pub(super) fn check_read_only(event: EventType, sent: &Headers, returned: &Headers) -> Result<(), InvalidResult> {
+fn check_read_only(event: EventType, sent: &Headers, lines: &[Line<'_>]) -> Result<(), InvalidResult> {
     for name in read_only(event) {
-        if sent.values(name).map(|value| text(value)).eq(returned.values(name).map(|value| text(value))) {
+        let mut returned = lines.iter().filter(|line| line.name.eq_ignore_ascii_case(name)).map(|line| &*line.value);
+        if sent.values(name).map(|value| text(value)).eq(returned.clone()) {
             continue;
         }
-        let act = match (sent.contains(name), returned.contains(name)) {
+        let value = returned.next();
+        let act = match (sent.contains(name), value) {
             (false, _) => "added",
-            (true, false) => "deleted",
-            (true, true) => "changed",
+            (true, None) => "deleted",
+            (true, Some(_)) => "changed",
         };
         let reason = format!("a read-only header was {act}: functions of {event} must leave it");
-        let value = returned.first(name).map(|value| text(value).into_owned());
+        let value = value.map(str::to_owned);
         return Err(InvalidResult { value, ..InvalidResult::new(Rule::HeaderReadOnly, reason).header(name) });
     }
     let country = "cloudfront-viewer-country";
-    if event == EventType::ViewerRequest && returned.contains(country) && !sent.contains(country) {
+    let returned = lines.iter().any(|line| line.name.eq_ignore_ascii_case(country));
+    if event == EventType::ViewerRequest && returned && !sent.contains(country) {
         let reason = "functions of viewer-request must not add this header";
         return Err(InvalidResult::new(Rule::HeaderDisallowed, reason).header(country));
     }
     Ok(())
 }
 
-fn line(name: &str, raw: &RawValue) -> Result<(String, String), InvalidResult> {
+fn line<'a>(name: &str, found: Found<RawLine<'a>>) -> Result<(Cow<'a, str>, Cow<'a, str>), InvalidResult> {
     let invalid = |rule, reason: &str| InvalidResult::new(rule, reason).header(name);
-    let Some(fields) = json::line(raw) else {
-        let reason = format!("header has an entry that is {}, it must be an object", json::kind(raw.get()));
-        return Err(invalid(Rule::HeaderEntryInvalid, &reason));
+    let fields = match found {
+        Found::It(fields) => fields,
+        Found::Other(kind) => {
+            let reason = format!("header has an entry that is {kind}, it must be an object");
+            return Err(invalid(Rule::HeaderEntryInvalid, &reason));
+        }
     };
     let key = match fields.key {
-        None => capitalised(name),
+        None => Cow::Owned(capitalised(name)),
         Some(key) => json::string(key)
-            .ok_or_else(|| invalid(Rule::HeaderEntryInvalid, "key must be a string").value(key.get()))?
-            .into_owned(),
+            .ok_or_else(|| invalid(Rule::HeaderEntryInvalid, "key must be a string").value(key.get()))?,
     };
     if !key.eq_ignore_ascii_case(name) {
         let reason = "key must be the name in the map, in any case";
@@ -92,17 +134,30 @@ fn line(name: &str, raw: &RawValue) -> Result<(String, String), InvalidResult> {
     let Some(value) = json::string(raw_value) else {
         return Err(invalid(Rule::HeaderEntryInvalid, "value must be a string").value(raw_value.get()));
     };
-    if HeaderValue::from_bytes(value.as_bytes()).is_err() {
+    if value.bytes().any(|byte| byte.is_ascii_control() && byte != b'\t') {
         let reason = "value must not have line breaks, NUL or other control characters";
         return Err(invalid(Rule::HeaderValueInvalid, reason).value(&value));
     }
-    Ok((key, value.into_owned()))
+    Ok((key, value))
 }
 
-fn check_name(name: &str) -> Result<(), InvalidResult> {
-    match HeaderName::from_bytes(name.as_bytes()) {
-        Ok(_) => Ok(()),
-        Err(_) => Err(InvalidResult::new(Rule::HeaderNameInvalid, "name is not an HTTP token").header(name)),
+/// Each is an HTTP token (RFC 9110 5.6.2), and none is there twice.
+fn check_names(names: &[&str]) -> Result<(), InvalidResult> {
+    let is_token = |name: &str| {
+        (1..=NAME_BYTES_MAX).contains(&name.len())
+            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || TOKEN_PUNCTUATION.contains(&byte))
+    };
+    if let Some(name) = names.iter().find(|name| !is_token(name)) {
+        return Err(InvalidResult::new(Rule::HeaderNameInvalid, "name is not an HTTP token").header(name));
+    }
+    let mut sorted = names.to_vec();
+    sorted.sort_unstable_by(|a, b| lower(a).cmp(lower(b)));
+    match sorted.windows(2).find(|pair| pair[0].eq_ignore_ascii_case(pair[1])) {
+        None => Ok(()),
+        Some(pair) => {
+            let reason = "header is in the map more than once, in any case";
+            Err(InvalidResult::new(Rule::HeaderNameDuplicated, reason).header(pair[0]))
+        }
     }
 }
 
@@ -131,3 +186,7 @@ fn by_name(headers: &Headers) -> Vec<&HeaderLine> {
     lines.sort_by(|a, b| lower(&a.name).cmp(lower(&b.name)));
     lines
 }
+
+const TOKEN_PUNCTUATION: &[u8] = b"!#$%&'*+-.^_`|~";
+/// What `http` holds.
+const NAME_BYTES_MAX: usize = 65_535;

@@ -110,6 +110,14 @@ impl Headers {
         self
     }
 
+    /// What comes after the lines that a function saw of `sent`, if it left those as they were.
+    #[must_use]
+    pub fn added_to<'a>(&'a self, sent: &Headers) -> Option<&'a [HeaderLine]> {
+        let mut left = self.lines.iter();
+        let kept = sent.visible().all(|line| left.next() == Some(line));
+        kept.then_some(left.as_slice())
+    }
+
     /// The lines a function sees, and no others.
     #[must_use]
     pub fn without_hidden(mut self) -> Headers {
@@ -122,19 +130,19 @@ impl Headers {
         self.lines.iter().filter(|line| !Headers::hidden(&line.name))
     }
 
-    /// Visible lines by name: groups in the order of their first line, lines in wire order.
-    pub(super) fn groups(&self) -> Vec<Vec<&HeaderLine>> {
+    /// Visible lines with those of one name together: names in the order of their first line, lines
+    /// in wire order.
+    pub(super) fn grouped(&self) -> Vec<&HeaderLine> {
         let mut lines: Vec<(usize, &HeaderLine)> = self.visible().enumerate().collect();
         lines.sort_by(|(_, a), (_, b)| lower(&a.name).cmp(lower(&b.name)));
-        let mut groups: Vec<(usize, Vec<&HeaderLine>)> = Vec::with_capacity(lines.len());
-        for (index, line) in lines {
-            match groups.last_mut() {
-                Some((_, group)) if group[0].name.eq_ignore_ascii_case(&line.name) => group.push(line),
-                _ => groups.push((index, vec![line])),
+        // Every line takes the place of the first of its name; the sort below keeps their order.
+        for index in 1..lines.len() {
+            if lines[index].1.name.eq_ignore_ascii_case(&lines[index - 1].1.name) {
+                lines[index].0 = lines[index - 1].0;
             }
         }
-        groups.sort_by_key(|(first, _)| *first);
-        groups.into_iter().map(|(_, group)| group).collect()
+        lines.sort_by_key(|(first, _)| *first);
+        lines.into_iter().map(|(_, line)| line).collect()
     }
 }
 

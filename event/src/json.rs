@@ -1,6 +1,7 @@
 //! Reads a result's JSON field by field, without a tree: a field nobody asks
-//! for is skipped, whatever its size or depth.
+//! for is skipped, whatever its size or depth. `header_lines` reads the rest.
 
+use super::header_lines::HeaderMap;
 use super::{InvalidResult, Rule};
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -17,7 +18,7 @@ pub(super) struct RawResult<'a> {
     #[serde(borrow, default, deserialize_with = "present")]
     pub(super) status_description: Option<&'a RawValue>,
     #[serde(borrow, default, deserialize_with = "present")]
-    pub(super) headers: Option<&'a RawValue>,
+    pub(super) headers: Option<HeaderMap<'a>>,
     #[serde(borrow, default, deserialize_with = "present")]
     pub(super) body: Option<&'a RawValue>,
     #[serde(borrow, default, deserialize_with = "present")]
@@ -32,15 +33,6 @@ pub(super) struct RawResult<'a> {
     pub(super) querystring: Option<&'a RawValue>,
     #[serde(borrow, default, deserialize_with = "present")]
     pub(super) origin: Option<&'a RawValue>,
-}
-
-/// One entry of a header map, its fields still JSON.
-#[derive(serde::Deserialize)]
-pub(super) struct RawLine<'a> {
-    #[serde(borrow, default, deserialize_with = "present")]
-    pub(super) key: Option<&'a RawValue>,
-    #[serde(borrow, default, deserialize_with = "present")]
-    pub(super) value: Option<&'a RawValue>,
 }
 
 /// The fields of a result, which must be a JSON object.
@@ -62,10 +54,11 @@ pub(super) fn result(json: &[u8]) -> Result<RawResult<'_>, InvalidResult> {
 
 /// A JSON string; `None` for anything else, or when it is not Unicode.
 pub(super) fn string(raw: &RawValue) -> Option<Cow<'_, str>> {
-    match serde_json::from_str::<&str>(raw.get()) {
-        Ok(text) => Some(Cow::Borrowed(text)),
-        Err(_) => serde_json::from_str::<String>(raw.get()).ok().map(Cow::Owned),
+    let quoted = raw.get().strip_prefix('"')?.strip_suffix('"')?;
+    if quoted.as_bytes().contains(&b'\\') {
+        return serde_json::from_str(raw.get()).ok().map(Cow::Owned);
     }
+    Some(Cow::Borrowed(quoted))
 }
 
 /// A JSON number that is whole and not negative.
@@ -73,20 +66,9 @@ pub(super) fn number(raw: &RawValue) -> Option<u64> {
     serde_json::from_str(raw.get()).ok()
 }
 
-/// The elements of a JSON array; `None` for anything else.
-pub(super) fn elements(raw: &RawValue) -> Option<Vec<&RawValue>> {
-    serde_json::from_str(raw.get()).ok()
-}
-
 /// The entries of a JSON object in order, repeated keys included; `None` for anything else.
 pub(super) fn entries(raw: &RawValue) -> Option<Vec<(String, &RawValue)>> {
     serde_json::from_str::<Entries<'_>>(raw.get()).ok().map(|entries| entries.0)
-}
-
-/// The fields of one entry of a header map; `None` for anything but an object, or when one is there twice.
-pub(super) fn line(raw: &RawValue) -> Option<RawLine<'_>> {
-    // A struct reads from an array too, by position.
-    Some(raw).filter(|raw| raw.get().starts_with('{')).and_then(|raw| serde_json::from_str(raw.get()).ok())
 }
 
 /// What a JSON value is, for messages.
@@ -102,8 +84,8 @@ pub(super) fn kind(json: &str) -> &'static str {
 }
 
 /// A field that is there, even when it is `null`.
-fn present<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'a RawValue>, D::Error> {
-    <&RawValue>::deserialize(deserializer).map(Some)
+fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
 }
 
 struct Entries<'a>(Vec<(String, &'a RawValue)>);

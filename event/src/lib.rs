@@ -11,6 +11,7 @@ use std::net::IpAddr;
 
 mod encode;
 mod generated;
+mod header_lines;
 mod header_map;
 mod headers;
 mod invalid;

@@ -240,8 +240,9 @@ fn ssl_protocols(fields: &Fields<'_>, sent: Option<&[String]>) -> Result<Vec<Str
 fn custom_headers(fields: &Fields<'_>, sent: Option<&Headers>, request: &Headers) -> Result<Headers, InvalidResult> {
     let none = Headers::new();
     let sent = sent.unwrap_or(&none);
-    let returned = header_map::parse(Some(fields.required("customHeaders")?), sent)?;
-    let Some(returned) = header_map::changed(returned, sent) else { return Ok(sent.clone()) };
+    let map = serde_json::from_str(fields.required("customHeaders")?.get());
+    let lines = header_map::lines(Some(map.map_err(|error| invalid(&format!("customHeaders: {error}")))?))?;
+    let Some(returned) = header_map::changed(lines, sent) else { return Ok(sent.clone()) };
     for (name, _) in returned.iter().filter(|(name, _)| !sent.contains(name)) {
         let refused = |reason| Err(InvalidResult::new(Rule::HeaderDisallowed, reason).header(name));
         if request.contains(name) {

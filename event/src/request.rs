@@ -22,8 +22,8 @@ pub fn parse_request_result(
 ) -> Result<RequestResult, InvalidResult> {
     let result = json::result(json)?;
     match (result.status, result.uri) {
-        (Some(status), _) => generated::response(&result, status, event).map(RequestResult::Respond),
-        (None, Some(uri)) => edit(&result, uri, event, sent).map(RequestResult::Forward),
+        (Some(status), _) => generated::response(result, status, event).map(RequestResult::Respond),
+        (None, Some(uri)) => edit(result, uri, event, sent).map(RequestResult::Forward),
         (None, None) if result.records.is_some() => {
             let reason = "result is the event: return event.Records[0].cf.request or a response";
             Err(InvalidResult::new(Rule::EventReturned, reason))
@@ -36,7 +36,7 @@ pub fn parse_request_result(
 }
 
 fn edit(
-    result: &RawResult<'_>,
+    result: RawResult<'_>,
     uri: &RawValue,
     event: EventType,
     sent: &EventRequest,
@@ -44,11 +44,12 @@ fn edit(
     check_read_only_field("method", result.method, sent.method.as_str())?;
     check_read_only_field("clientIp", result.client_ip, &sent.client_ip.to_string())?;
     let (uri, querystring) = target(uri, result.querystring, sent)?;
-    let headers = header_map::parse(result.headers, &sent.headers)?;
-    header_map::check_read_only(event, &sent.headers, &headers)?;
+    let headers = header_map::edit(result.headers, event, &sent.headers)?;
     let origin = match result.origin {
         None => None,
-        Some(raw) if event == EventType::OriginRequest => origin::parse(raw, sent.origin.as_ref(), &headers)?,
+        Some(raw) if event == EventType::OriginRequest => {
+            origin::parse(raw, sent.origin.as_ref(), headers.as_ref().unwrap_or(&sent.headers))?
+        }
         Some(_) => {
             let reason = "origin can be set in origin-request only";
             return Err(InvalidResult::new(Rule::OriginForbidden, reason));
@@ -58,7 +59,7 @@ fn edit(
         uri,
         querystring,
         body: result.body.map(|raw| body(raw, event, sent)).transpose()?.flatten(),
-        headers: header_map::changed(headers, &sent.headers),
+        headers,
         origin,
     })
 }

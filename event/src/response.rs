@@ -18,8 +18,7 @@ pub fn parse_response_result(
     let Some(raw_status) = result.status else { return Err(without_status(&result)) };
     let status = changed_status(raw_status, event, sent)?;
     let description = result.status_description.map(generated::description).transpose()?;
-    let headers = header_map::parse(result.headers, &sent.headers)?;
-    header_map::check_read_only(event, &sent.headers, &headers)?;
+    let headers = header_map::edit(result.headers, event, &sent.headers)?;
     let body = match result.body {
         None => None,
         Some(_) if event == EventType::ViewerResponse => {
@@ -28,7 +27,8 @@ pub fn parse_response_result(
         }
         Some(raw) => {
             let body = generated::body(raw, result.body_encoding)?;
-            generated::check_size(&headers, &body, event)?;
+            let left = headers.clone().unwrap_or_else(|| sent.headers.clone().without_hidden());
+            generated::check_size(&left, &body, event)?;
             Some(if generated::bodiless(status.unwrap_or(sent.status)) { Bytes::new() } else { body })
         }
     };
@@ -36,7 +36,7 @@ pub fn parse_response_result(
         status,
         status_description: description
             .filter(|text| event != EventType::ViewerResponse && *text != sent.status_description),
-        headers: header_map::changed(headers, &sent.headers),
+        headers,
         body,
     })
 }
