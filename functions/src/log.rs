@@ -36,7 +36,8 @@ impl Log {
         std::fs::create_dir_all(&directory)?;
         let (lines, queue) = sync_channel(QUEUE_MAX);
         let dropped = Arc::new(AtomicU64::new(0));
-        let mut writer = Writer { directory, sink, files: HashMap::new(), dropped: Arc::clone(&dropped) };
+        let mut writer =
+            Writer { directory, sink, files: HashMap::new(), waiting: HashMap::new(), dropped: Arc::clone(&dropped) };
         std::thread::Builder::new().name("function-log".into()).spawn(move || writer.run(&queue))?;
         Ok(Log { lines, dropped })
     }
@@ -202,6 +203,8 @@ struct Writer {
     directory: PathBuf,
     sink: LogSink,
     files: HashMap<Arc<str>, LogFile>,
+    /// Lines of this round, by function.
+    waiting: HashMap<Arc<str>, Vec<u8>>,
     dropped: Arc<AtomicU64>,
 }
 
@@ -211,20 +214,39 @@ struct LogFile {
 }
 
 impl Writer {
+    /// One write per function and round. Between rounds it sleeps, so that whoever hands lines over
+    /// meanwhile has nobody to wake: a wake costs an invocation more than its lines do.
     fn run(&mut self, queue: &Receiver<Message>) {
-        while let Ok(message) = queue.recv() {
-            match message {
-                Message::Lines { function, lines } => {
-                    if let Err(error) = self.write(&function, &lines) {
-                        tracing::error!(%error, function = %function, "function log cannot be written");
-                        self.files.remove(&function);
+        while let Ok(first) = queue.recv() {
+            let mut bytes = 0;
+            let mut next = Some(first);
+            while let Some(message) = next {
+                match message {
+                    Message::Lines { function, lines } => {
+                        bytes += lines.len();
+                        self.waiting.entry(function).or_default().extend_from_slice(&lines);
+                    }
+                    Message::Flush(done) => {
+                        self.write_waiting();
+                        let _ = done.send(());
                     }
                 }
-                Message::Flush(done) => {
-                    let _ = done.send(());
-                }
+                next = if bytes < ROUND_BYTES_MAX { queue.try_recv().ok() } else { None };
+            }
+            self.write_waiting();
+            std::thread::sleep(ROUND_PAUSE);
+        }
+    }
+
+    fn write_waiting(&mut self) {
+        let mut waiting = std::mem::take(&mut self.waiting);
+        for (function, lines) in waiting.drain() {
+            if let Err(error) = self.write(&function, &lines) {
+                tracing::error!(%error, function = %function, "function log cannot be written");
+                self.files.remove(&function);
             }
         }
+        self.waiting = waiting;
     }
 
     fn write(&mut self, function: &Arc<str>, lines: &[u8]) -> io::Result<()> {
@@ -266,6 +288,8 @@ fn copy_to_terminal(function: &str, lines: &[u8]) {
 }
 
 const QUEUE_MAX: usize = 8192;
+const ROUND_PAUSE: Duration = Duration::from_millis(5);
+const ROUND_BYTES_MAX: usize = 1024 * 1024;
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 /// One older file is kept beside the current one.
 const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
