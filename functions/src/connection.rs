@@ -2,6 +2,7 @@
 //! memory, its place in the pool. Dropping one ends the process and removes its
 //! private directory.
 
+use crate::channel::Channel;
 use crate::cpu::Pace;
 use crate::parent::Child;
 use crate::phase::Phase;
@@ -13,16 +14,19 @@ use environment::limits::KILL_GRACE;
 use environment::{Frame, FrameDecoder};
 use std::io;
 use std::path::PathBuf;
-use tokio::io::AsyncReadExt;
-use tokio::net::UnixStream;
+use std::pin::Pin;
+use tokio::time::{Instant, Sleep, sleep_until};
 
 /// One environment.
 #[derive(Debug)]
 pub(crate) struct Environment {
-    pub(crate) stream: UnixStream,
+    pub(crate) channel: Channel,
     pub(crate) decoder: FrameDecoder,
     /// Bytes still to be written.
     pub(crate) out: BytesMut,
+    /// When the running invocation is looked at. Moved from one to the next, because a new timer
+    /// wakes the runtime's poller for each.
+    pub(crate) look: Pin<Box<Sleep>>,
     pub(crate) child: Child,
     pub(crate) memory: Memory,
     pub(crate) pace: Pace,
@@ -37,7 +41,7 @@ pub(crate) struct Environment {
 #[derive(Debug)]
 pub(crate) struct Forked {
     pub(crate) id: u64,
-    pub(crate) stream: UnixStream,
+    pub(crate) channel: Channel,
     pub(crate) child: Child,
     pub(crate) pace: Pace,
 }
@@ -45,10 +49,11 @@ pub(crate) struct Forked {
 impl Environment {
     /// Takes over a forked environment; `tmp` is its private directory.
     pub(crate) fn new(forked: Forked, shared_bytes: u64, tmp: PathBuf, place: Place<Environment>) -> Environment {
-        let Forked { stream, child, pace, .. } = forked;
+        let Forked { channel, child, pace, .. } = forked;
         let memory = Memory::of(child.pid, shared_bytes);
         let (decoder, out, idle_lines) = (FrameDecoder::default(), BytesMut::new(), Vec::new());
-        Environment { stream, decoder, out, child, memory, pace, idle_lines, tmp, place }
+        let look = Box::pin(sleep_until(Instant::now()));
+        Environment { channel, decoder, out, look, child, memory, pace, idle_lines, tmp, place }
     }
 
     /// Whether an idle environment is still there and can run the next invocation. Lines it wrote
@@ -59,7 +64,7 @@ impl Environment {
             if !self.keep_idle_lines() {
                 return false;
             }
-            match self.stream.try_read_buf(self.decoder.buffer()) {
+            match self.channel.try_read(self.decoder.buffer()) {
                 Ok(0) => return false,
                 Ok(_) => {}
                 Err(error) => return error.kind() == io::ErrorKind::WouldBlock,
@@ -115,7 +120,7 @@ impl Environment {
                 Ok(Some(other)) => tracing::debug!(?other, "unexpected frame before ready"),
                 Ok(None) => {
                     self.make_room();
-                    match self.stream.read_buf(self.decoder.buffer()).await {
+                    match self.channel.read(self.decoder.buffer()).await {
                         Ok(length) if length > 0 => {}
                         _ => return Err(phase.ended(self.child.exit().await, memory_mb)),
                     }

@@ -4,6 +4,7 @@
 //! events and results are JSON bytes that this crate never parses.
 
 mod bytecode;
+mod channel;
 mod config;
 mod connection;
 mod control;

@@ -15,7 +15,6 @@ use environment::{ErrorPayload, Exit, Frame, FrameError, Outcome};
 use std::io;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use uuid::Uuid;
 
 /// An invocation that has an environment.
@@ -157,19 +156,19 @@ impl Active {
 
     async fn step(&mut self) -> io::Result<Step> {
         self.environment.make_room();
-        let look = tokio::time::sleep_until(self.watch.next().into());
-        let Environment { stream, decoder, out, .. } = &mut self.environment;
+        let Environment { channel, decoder, out, look, .. } = &mut self.environment;
+        look.as_mut().reset(self.watch.next().into());
         if out.is_empty() {
             tokio::select! {
                 biased;
-                read = stream.read_buf(decoder.buffer()) => Ok(if read? == 0 { Step::Closed } else { Step::Moved }),
-                () = look => Ok(Step::Look),
+                read = channel.read(decoder.buffer()) => Ok(if read? == 0 { Step::Closed } else { Step::Moved }),
+                () = look.as_mut() => Ok(Step::Look),
             }
         } else {
             tokio::select! {
                 biased;
-                written = stream.write_buf(out) => written.map(|_| Step::Moved),
-                () = look => Ok(Step::Look),
+                written = channel.write(out) => written.map(|_| Step::Moved),
+                () = look.as_mut() => Ok(Step::Look),
             }
         }
     }

@@ -9,9 +9,11 @@ use nix::sys::signal::Signal;
 use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, UnixAddr, recvmsg, sendmsg};
 use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command};
 use std::time::Duration;
+use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 /// A packet of a `SOCK_SEQPACKET` socket. Length 0 is the end of the connection.
@@ -105,6 +107,12 @@ pub(crate) fn keep_open(command: &mut Command, descriptor: &OwnedFd) {
 pub(crate) fn watch_descriptor(descriptor: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
     // SAFETY: an `OwnedFd` is open and names one file description until it is dropped, with the `AsyncFd`.
     unsafe { AsyncFd::register(descriptor) }.map_err(io::Error::from)
+}
+
+/// Registers a socket with the runtime's poller, for one direction.
+pub(crate) fn watch_socket(socket: UnixStream, interest: Interest) -> io::Result<AsyncFd<UnixStream>> {
+    // SAFETY: as above, of a `UnixStream`.
+    unsafe { AsyncFd::register_with_interest(socket, interest) }.map_err(io::Error::from)
 }
 
 /// Bytes of a memory page.

@@ -8,6 +8,7 @@ use environment::frame::{Exiting, Frame, FrameDecoder};
 use environment::limits::{INIT_TIMEOUT, RESTORE_TIMEOUT};
 use environment::{ErrorPayload, Manifest};
 use js_runtime::engine::{Ending, Engine};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 use runtime::{Outbox, Resident, Watchdog, Watched, deadline_in, init_error, lock, restore_error};
 use sandbox::{Cell, Entry, exit_now, restore_signals};
@@ -129,13 +130,19 @@ impl Environment {
                 let reached = self.watchdog.disarm();
                 self.answer(ending, reached)?;
             }
-            match self.incoming.read(&mut chunk) {
+            match self.read(&mut chunk) {
                 Ok(0) => exit_now(0),
                 Ok(length) => decoder.buffer().extend_from_slice(&chunk[..length]),
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error).context("socket of the environment"),
             }
         }
+    }
+
+    /// Waits in `poll`: a blocking read would also wake whenever the PoP takes a result out of the socket.
+    fn read(&mut self, chunk: &mut [u8]) -> std::io::Result<usize> {
+        poll(&mut [PollFd::new(self.incoming.as_fd(), PollFlags::POLLIN)], PollTimeout::NONE)?;
+        self.incoming.read(chunk)
     }
 
     /// An isolate that was terminated is not used again, whatever it still answered.

@@ -2,6 +2,7 @@
 //! have something to do first, and why there is none.
 
 use super::{Core, FORK_ATTEMPTS};
+use crate::channel::Channel;
 use crate::connection::{Environment, Forked};
 use crate::cpu::Pace;
 use crate::log::{self, Failure, Start};
@@ -89,12 +90,11 @@ impl Core {
     async fn fork(&self, parent: &Parent, manifest: Option<Manifest>) -> Result<Forked, ForkError> {
         let id = self.shared.next_id();
         let (ours, theirs) = UnixStream::pair()?;
-        ours.set_nonblocking(true)?;
-        let stream = tokio::net::UnixStream::from_std(ours)?;
+        let channel = Channel::new(ours)?;
         let request = ControlRequest::Environment { id, manifest };
         let child = parent.fork(id, &request, theirs.as_fd()).await?;
         let pace = Pace::new(self.shared.cpu, self.config.memory_mb, parent.closing());
-        Ok(Forked { id, stream, child, pace })
+        Ok(Forked { id, channel, child, pace })
     }
 
     async fn wait_until_ready(
