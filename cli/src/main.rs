@@ -19,6 +19,10 @@ use clap::Parser;
 use exit::Exit;
 use std::process::ExitCode;
 
+/// A request allocates a hundred small pieces and frees them on another thread as often as not.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let finished = match Args::parse().command {
         Command::Serve(args) => serve::serve(&args),

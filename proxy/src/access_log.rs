@@ -18,6 +18,11 @@ pub(crate) struct Line<'a> {
     pub(crate) total: Duration,
 }
 
+/// Whether lines are wanted at all.
+pub(crate) fn is_on() -> bool {
+    tracing::enabled!(target: "access", tracing::Level::INFO)
+}
+
 impl Line<'_> {
     /// For example `GET /a 200 Miss viewer-request=ab:ok:1.2ms 3.4ms`.
     pub(crate) fn text(&self) -> String {

@@ -1,6 +1,6 @@
 //! What one request carries from phase to phase.
 
-use crate::access_log::Line;
+use crate::access_log::{self, Line};
 use crate::body::{HeldBody, Swap};
 use crate::compress::Compression;
 use crate::error::EdgeError;
@@ -11,8 +11,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use deployment::{Behavior, Distribution};
-use http::{HeaderName, HeaderValue, StatusCode};
+use http::{HeaderName, HeaderValue, Method, StatusCode};
 use pingora::http::{RequestHeader, ResponseHeader};
+use rand::Rng;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -49,7 +50,7 @@ pub struct Ctx {
     /// As the viewer sent it, without a port, in lower case.
     pub(crate) host: String,
     /// Method and target as the viewer sent them, for the access log.
-    pub(crate) line: (String, String),
+    pub(crate) line: Option<(Method, String)>,
     pub(crate) site: Option<Site>,
     pub(crate) hooks: Vec<HookRecord>,
     pub(crate) body: HeldBody,
@@ -92,7 +93,7 @@ impl Ctx {
             tls: false,
             edge_headers: Vec::new(),
             host: String::new(),
-            line: Default::default(),
+            line: None,
             site: None,
             hooks: Vec::new(),
             body: HeldBody::default(),
@@ -118,8 +119,8 @@ impl Ctx {
 
     /// Writes the request's line to the access log, once. `status` is 0 when the viewer got none.
     pub(crate) fn log(&mut self, status: u16) {
-        let (method, target) = std::mem::take(&mut self.line);
-        if method.is_empty() {
+        let Some((method, target)) = self.line.take() else { return };
+        if !access_log::is_on() {
             return;
         }
         let (_, x_cache) = self.sent.unwrap_or_default();
@@ -135,7 +136,8 @@ impl Ctx {
     /// The `Via` value this edge adds.
     pub(crate) fn via(&self, version: &str) -> String {
         let name = self.site.as_ref().map_or("selvedge", |site| &site.distribution.domain_name);
-        format!("{version} {name} (CloudFront)")
+        let parts = [version, " ", name, " (CloudFront)"];
+        parts.concat()
     }
 }
 
@@ -169,5 +171,7 @@ pub(crate) struct ErrorPageHandover {
 
 /// 40 random bytes as base64: opaque, and shaped like CloudFront's.
 fn request_id() -> String {
-    STANDARD.encode(rand::random::<[u8; 32]>().into_iter().chain(rand::random::<[u8; 8]>()).collect::<Vec<u8>>())
+    let mut id = [0; 40];
+    rand::rng().fill(&mut id);
+    STANDARD.encode(id)
 }

@@ -27,6 +27,7 @@ use deployment::Server;
 use pingora::cache::key::HashBinary;
 use pingora::cache::{CacheKey, CacheMeta, ForcedFreshness, HitHandler, RespCacheable};
 use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::modules::http::HttpModules;
 use pingora::proxy::{FailToProxy, ProxyHttp, RangeType, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, Result};
@@ -83,6 +84,9 @@ impl ProxyHttp for Edge {
     fn new_ctx(&self) -> Ctx {
         Ctx::new()
     }
+
+    /// None: Pingora's own compresses what leaves, and this edge compresses what is stored.
+    fn init_downstream_modules(&self, _: &mut HttpModules) {}
 
     /// Custom error pages and stale-while-revalidate are requests of their own.
     fn allow_spawning_subrequest(&self, _: &Session, _: &Ctx) -> bool {

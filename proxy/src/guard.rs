@@ -5,6 +5,7 @@
 //! docs/decisions/0003-slow-clients.md says how and why.
 
 pub(crate) mod addresses;
+pub(crate) mod clock;
 pub(crate) mod frames;
 pub(crate) mod h2_stream;
 pub(crate) mod header;

@@ -8,7 +8,7 @@ use crate::wire;
 use bytes::Bytes;
 use event::Generated;
 use http::header::{CONTENT_LENGTH, DATE, LOCATION, SERVER, TRANSFER_ENCODING, VIA};
-use http::{Method, StatusCode, Version};
+use http::{HeaderName, HeaderValue, Method, StatusCode, Version};
 use pingora::Result;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::Session;
@@ -90,19 +90,29 @@ pub(crate) fn time(session: &Session, ctx: &Ctx, header: &mut ResponseHeader) ->
     }
 }
 
+/// Adds to what is stored what every answer made of it has, so that hits need not.
+pub(crate) fn stamp_stored(ctx: &Ctx, header: &mut ResponseHeader) -> Result<()> {
+    if !header.headers.contains_key(VIA) {
+        header.insert_header("Via", ctx.via("1.1"))?;
+    }
+    header.insert_header("X-Amz-Cf-Pop", HeaderValue::from_static(POP))
+}
+
 /// Adds what every answer has: `Date` and `Server` where missing, `Via`, `X-Amz-Cf-*`, and `X-Cache`.
 pub(crate) fn stamp(ctx: &mut Ctx, header: &mut ResponseHeader, x_cache: &'static str) -> Result<()> {
     if !header.headers.contains_key(DATE) {
         header.insert_header(DATE, httpdate::fmt_http_date(SystemTime::now()))?;
     }
     if !header.headers.contains_key(SERVER) {
-        header.insert_header(SERVER, "CloudFront")?;
+        header.insert_header(SERVER, HeaderValue::from_static("CloudFront"))?;
     }
     if !header.headers.contains_key(VIA) {
         header.insert_header(VIA, ctx.via("1.1"))?;
     }
-    header.insert_header("X-Cache", x_cache)?;
-    header.insert_header("X-Amz-Cf-Pop", POP)?;
+    header.insert_header("X-Cache", HeaderValue::from_static(x_cache))?;
+    if header.headers.get(&AMZ_CF_POP).is_none_or(|pop| pop != POP) {
+        header.insert_header("X-Amz-Cf-Pop", HeaderValue::from_static(POP))?;
+    }
     header.insert_header("X-Amz-Cf-Id", ctx.request_id.clone())?;
     ctx.sent = Some((header.status.as_u16(), x_cache));
     Ok(())
@@ -139,6 +149,8 @@ pub(crate) async fn write_error(session: &mut Session, ctx: &mut Ctx, error: &Ed
     apply_policy(session.req_header(), ctx, &mut header)?;
     write(session, ctx, header, body, error.x_cache).await
 }
+
+static AMZ_CF_POP: HeaderName = HeaderName::from_static("x-amz-cf-pop");
 
 /// Where this edge says it is.
 const POP: &str = "LOCAL50-P1";

@@ -52,6 +52,28 @@ pub(crate) fn set_response_headers(response: &mut ResponseHeader, headers: Heade
     Ok(())
 }
 
+/// Gives a request the headers that a function left of `sent`, which it still has.
+pub(crate) fn edit_request_headers(request: &mut RequestHeader, left: Headers, sent: &Headers) -> Result<()> {
+    match left.added_to(sent) {
+        Some(added) => added.iter().try_for_each(|line| {
+            request.append_header(line.name.clone(), value(&line.value)?)?;
+            Ok(())
+        }),
+        None => set_request_headers(request, left.merge_hidden(sent)),
+    }
+}
+
+/// As [`edit_request_headers`], for a response.
+pub(crate) fn edit_response_headers(response: &mut ResponseHeader, left: Headers, sent: &Headers) -> Result<()> {
+    match left.added_to(sent) {
+        Some(added) => added.iter().try_for_each(|line| {
+            response.append_header(line.name.clone(), value(&line.value)?)?;
+            Ok(())
+        }),
+        None => set_response_headers(response, left.merge_hidden(sent)),
+    }
+}
+
 /// A path and its query string as one request target.
 pub(crate) fn target(path: &str, query: &str) -> String {
     if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }

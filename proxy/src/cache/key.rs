@@ -20,7 +20,10 @@ pub(crate) fn cache_key(place: &Place<'_>, headers: &HeaderMap) -> Vec<u8> {
         key.part((values.iter().count() as u64).to_le_bytes());
         values.iter().for_each(|value| key.part(value.as_bytes()));
     }
-    key.part(selected_cookies(headers, |name| selects(&policy.cookies, name)));
+    match &policy.cookies {
+        Selection::None => key.part(""),
+        cookies => key.part(selected_cookies(headers, |name| selects(cookies, name))),
+    }
     if let AcceptEncoding::Normalized(value) = accept_encoding(policy, headers) {
         key.part(value);
     }
@@ -58,7 +61,7 @@ impl Place<'_> {
 
     fn bytes(&self) -> KeyBytes {
         let policy = &self.behavior.cache;
-        let mut key = KeyBytes::default();
+        let mut key = KeyBytes(Vec::with_capacity(KEY_BYTES + self.path.len() + self.query.len()));
         key.part(&self.distribution.id);
         key.part(self.behavior.pattern.as_str());
         key.part(self.path);
@@ -178,6 +181,9 @@ impl ForwardsHeaders for HeaderSelection {
         }
     }
 }
+
+/// What most keys have besides path and query.
+const KEY_BYTES: usize = 256;
 
 #[cfg(test)]
 mod tests {

@@ -6,7 +6,7 @@ use crate::cache::policy::{self, Arrival, Asker, Lifetime};
 use crate::cache::vary::{Variance, variance};
 use crate::cache::{CustomErrorPage, fields, key::Place};
 use crate::ctx::{Ctx, Site};
-use crate::origin;
+use crate::{origin, respond};
 use http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, DATE, TRAILER, TRANSFER_ENCODING};
 use http::{HeaderName, HeaderValue};
 use pingora::cache::{CacheMeta, NoCacheReason, RespCacheable};
@@ -92,6 +92,7 @@ pub(super) fn meta(request: &RequestHeader, response: &ResponseHeader, ctx: &Ctx
     if let Some(date) = fields::missing_date(&response.headers, now) {
         header.insert_header(DATE, date).ok()?;
     }
+    respond::stamp_stored(ctx, &mut header).ok()?;
     let mut meta = meta_of(header, &lifetime, now)?;
     meta.extensions_mut().insert(place(site, request, &ctx.host).key());
     if ctx.served_error_page {

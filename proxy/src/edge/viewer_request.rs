@@ -88,7 +88,7 @@ fn adopt(session: &mut Session, ctx: &mut Ctx) -> Result<bool> {
         *session.as_downstream_mut().req_header_mut() = handover.request.clone();
     }
     let request = session.req_header();
-    ctx.line = (request.method.to_string(), request.uri.to_string());
+    ctx.line = Some((request.method.clone(), request.uri.to_string()));
     Ok(true)
 }
 
@@ -101,7 +101,7 @@ fn identify(edge: &Edge, session: &mut Session, ctx: &mut Ctx) -> Result<Option<
     let upgrade = down.is_upgrade_req();
     let request = session.as_downstream_mut().req_header_mut();
     let target = wire::target(request.uri.path(), request.uri.query().unwrap_or_default());
-    ctx.line = (request.method.to_string(), target.clone());
+    ctx.line = Some((request.method.clone(), target.clone()));
     let host = host_header(request);
     ctx.host = host_name(&host).to_ascii_lowercase();
     check_host(&host, request.version)?;
@@ -181,6 +181,10 @@ fn host_header(request: &mut RequestHeader) -> String {
 
 /// RFC 9112 3.2: a request needs a host that is one.
 fn check_host(host: &str, version: Version) -> Result<(), EdgeError> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-');
+    if !host.is_empty() && host.bytes().all(plain) {
+        return Ok(());
+    }
     let named = if host.is_empty() {
         version != Version::HTTP_11
     } else {
@@ -239,8 +243,9 @@ fn allows(methods: AllowedMethods, method: &Method) -> bool {
 }
 
 async fn hook(session: &mut Session, ctx: &mut Ctx) -> Result<Door> {
-    let Some(site) = ctx.site.clone() else { return Ok(Door::Enter) };
     let event = EventType::ViewerRequest;
+    let hooked = |site: &&Site| hook_of(&site.behavior, event).is_some();
+    let Some(site) = ctx.site.as_ref().filter(hooked).cloned() else { return Ok(Door::Enter) };
     let Some(hook) = hook_of(&site.behavior, event) else { return Ok(Door::Enter) };
     if hook.include_body && has_body(&session.req_header().method) {
         hold_body(session, ctx, event.body_bytes_max()).await?;
@@ -277,7 +282,7 @@ fn apply(session: &mut Session, ctx: &mut Ctx, sent: &EventRequest, edit: Reques
         request.set_raw_path(wire::target(path, query).as_bytes())?;
     }
     if let Some(headers) = edit.headers {
-        wire::set_request_headers(request, headers.merge_hidden(&sent.headers))?;
+        wire::edit_request_headers(request, headers, &sent.headers)?;
     }
     if let Some(body) = edit.body {
         ctx.body.replace(body);

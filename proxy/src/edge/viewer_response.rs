@@ -5,7 +5,7 @@ use super::{failure, viewer_request};
 use crate::body::Swap;
 use crate::cache::CustomErrorPage;
 use crate::cache::status::cache_status;
-use crate::ctx::{Asker, Ctx};
+use crate::ctx::{Asker, Ctx, Site};
 use crate::error::EdgeError;
 use crate::hooks::{HookCall, hook_of};
 use crate::{respond, wire, x_cache};
@@ -75,8 +75,9 @@ pub(super) async fn hook(session: &Session, ctx: &mut Ctx, response: &mut Respon
         || ctx.served_error_page
         || response.status.as_u16() >= 400
         || response.status == StatusCode::SWITCHING_PROTOCOLS;
-    let Some(site) = ctx.site.clone().filter(|_| !skipped) else { return Ok(()) };
     let event = EventType::ViewerResponse;
+    let hooked = |site: &&Site| !skipped && hook_of(&site.behavior, event).is_some();
+    let Some(site) = ctx.site.as_ref().filter(hooked).cloned() else { return Ok(()) };
     let Some(hook) = hook_of(&site.behavior, event) else { return Ok(()) };
     let mut request = viewer_request::event_request(session, ctx);
     ctx.edge_headers.iter().for_each(|(name, _)| request.headers.remove(name.as_str()));
@@ -85,7 +86,7 @@ pub(super) async fn hook(session: &Session, ctx: &mut Ctx, response: &mut Respon
     let call = HookCall { state: &site.state, distribution: &site.distribution, hook, event, request_id, records };
     let edit = call.on_response(&request, &sent).await?;
     if let Some(headers) = edit.headers {
-        wire::set_response_headers(response, headers.merge_hidden(&sent.headers)).map_err(failed)?;
+        wire::edit_response_headers(response, headers, &sent.headers).map_err(failed)?;
     }
     Ok(())
 }

@@ -4,7 +4,9 @@
 use bytes::{Buf, BytesMut};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout};
+
+use super::clock::Clock;
 
 /// Until when which part of a header has to arrive.
 #[derive(Clone, Copy, Debug)]
@@ -15,6 +17,14 @@ pub(crate) struct Deadlines {
     pub(crate) header: Duration,
     /// Set for the first request of a connection, which counts from the connection.
     pub(crate) whole_by: Option<Instant>,
+}
+
+impl Deadlines {
+    /// Of the whole header, when its beginning came at `first_byte`.
+    fn of_whole(&self, first_byte: Instant) -> Instant {
+        let counted = first_byte + self.header;
+        self.whole_by.map_or(counted, |limit| limit.min(counted))
+    }
 }
 
 /// Why there is no header.
@@ -28,17 +38,21 @@ pub(crate) enum NoHeader {
 
 /// Reads until the empty line that ends the header; the start of a body may follow it in
 /// the bytes returned. Empty lines before the request line are dropped (RFC 9112 2.2).
-pub(crate) async fn read<S>(stream: &mut S, deadlines: Deadlines, bytes_max: usize) -> Result<BytesMut, NoHeader>
+pub(crate) async fn read<S>(
+    stream: &mut S,
+    clock: &mut Clock,
+    deadlines: Deadlines,
+    bytes_max: usize,
+) -> Result<BytesMut, NoHeader>
 where
     S: AsyncRead + Unpin + ?Sized,
 {
     let mut bytes = BytesMut::with_capacity(FIRST_READ_BYTES);
-    match timeout_at(deadlines.first_byte, stream.read_buf(&mut bytes)).await {
-        Ok(Ok(read)) if read > 0 => {}
+    match clock.by(deadlines.first_byte, stream.read_buf(&mut bytes)).await {
+        Some(Ok(read)) if read > 0 => {}
         _ => return Err(NoHeader::Gone),
     }
-    let counted = Instant::now() + deadlines.header;
-    let whole_by = deadlines.whole_by.map_or(counted, |limit| limit.min(counted));
+    let mut whole_by = None;
     let mut dropped = drop_empty_lines(&mut bytes);
     let mut searched = 0;
     loop {
@@ -49,10 +63,11 @@ where
             return Err(NoHeader::TooLarge);
         }
         searched = bytes.len();
-        match timeout_at(whole_by, stream.read_buf(&mut bytes)).await {
-            Err(_) => return Err(NoHeader::TooSlow),
-            Ok(Ok(read)) if read > 0 => {}
-            Ok(_) => return Err(NoHeader::Gone),
+        let whole_by = *whole_by.get_or_insert_with(|| deadlines.of_whole(Instant::now()));
+        match clock.by(whole_by, stream.read_buf(&mut bytes)).await {
+            None => return Err(NoHeader::TooSlow),
+            Some(Ok(read)) if read > 0 => {}
+            Some(_) => return Err(NoHeader::Gone),
         }
         if searched == 0 {
             dropped += drop_empty_lines(&mut bytes);
@@ -135,7 +150,7 @@ mod tests {
             let (mut viewer, mut edge) = duplex(1024);
             let (first, second) = text.split_at(split);
             viewer.write_all(first).await.unwrap();
-            let reading = tokio::spawn(async move { read(&mut edge, deadlines(5000), 1024).await });
+            let reading = tokio::spawn(async move { read(&mut edge, &mut Clock::new(), deadlines(5000), 1024).await });
             tokio::task::yield_now().await;
             viewer.write_all(second).await.unwrap();
             let bytes = reading.await.unwrap().unwrap();
@@ -152,7 +167,7 @@ mod tests {
                 tokio::time::sleep(Duration::from_millis(300)).await;
             }
         });
-        assert_eq!(read(&mut edge, deadlines(1000), 1024).await.unwrap_err(), NoHeader::TooSlow);
+        assert_eq!(read(&mut edge, &mut Clock::new(), deadlines(1000), 1024).await.unwrap_err(), NoHeader::TooSlow);
         assert!(started.elapsed() <= Duration::from_millis(1001), "{:?}", started.elapsed());
         drop(edge);
         dripping.await.unwrap();
@@ -162,21 +177,24 @@ mod tests {
     async fn empty_lines_first_are_dropped_and_count() {
         let (mut viewer, mut edge) = duplex(1024);
         viewer.write_all(b"\r\n\r\nGET / HTTP/1.1\n\n").await.unwrap();
-        assert_eq!(&read(&mut edge, deadlines(1000), 1024).await.unwrap()[..], b"GET / HTTP/1.1\n\n");
+        assert_eq!(
+            &read(&mut edge, &mut Clock::new(), deadlines(1000), 1024).await.unwrap()[..],
+            b"GET / HTTP/1.1\n\n"
+        );
         viewer.write_all(b"\r\n\r\n").await.unwrap();
-        assert_eq!(read(&mut edge, deadlines(1000), 1024).await.unwrap_err(), NoHeader::TooSlow);
+        assert_eq!(read(&mut edge, &mut Clock::new(), deadlines(1000), 1024).await.unwrap_err(), NoHeader::TooSlow);
     }
 
     #[tokio::test]
     async fn more_header_than_allowed_is_refused() {
         let (mut viewer, mut edge) = duplex(64 * 1024);
         viewer.write_all(&[b'a'; 5000]).await.unwrap();
-        assert_eq!(read(&mut edge, deadlines(1000), 4096).await.unwrap_err(), NoHeader::TooLarge);
+        assert_eq!(read(&mut edge, &mut Clock::new(), deadlines(1000), 4096).await.unwrap_err(), NoHeader::TooLarge);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_silent_viewer_is_only_gone() {
         let (_viewer, mut edge) = duplex(64);
-        assert_eq!(read(&mut edge, deadlines(1000), 4096).await.unwrap_err(), NoHeader::Gone);
+        assert_eq!(read(&mut edge, &mut Clock::new(), deadlines(1000), 4096).await.unwrap_err(), NoHeader::Gone);
     }
 }

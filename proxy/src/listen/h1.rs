@@ -8,6 +8,7 @@ use pingora::proxy::ProxyHttp;
 use tokio::time::Instant;
 
 use super::{Front, stopping};
+use crate::guard::clock::Clock;
 use crate::guard::header::{self, Deadlines, NoHeader};
 
 /// Serves until either side closes. `header_by` is the deadline of the first header.
@@ -19,12 +20,15 @@ where
     let limits = &front.limits;
     let mut settings: Option<HttpPersistentSettings> = None;
     let mut deadlines = Deadlines { first_byte: header_by, header: limits.header, whole_by: Some(header_by) };
+    let mut clock = Clock::new();
     let mut shutdown = front.shutdown.clone();
+    let stopping = stopping(&mut shutdown);
+    tokio::pin!(stopping);
     loop {
         let read = tokio::select! {
             biased;
-            read = header::read(&mut stream, deadlines, limits.header_bytes_max) => read,
-            () = stopping(&mut shutdown) => Err(NoHeader::Gone),
+            read = header::read(&mut stream, &mut clock, deadlines, limits.header_bytes_max) => read,
+            () = &mut stopping => Err(NoHeader::Gone),
         };
         let bytes = match read {
             Ok(bytes) => bytes,

@@ -45,7 +45,7 @@ impl StoredMeta {
             epoch: meta.epoch(),
             stale_while_revalidate_sec: meta.stale_while_revalidate_sec(),
             stale_if_error_sec: meta.stale_if_error_sec(),
-            header: meta.response_header_copy(),
+            header: with_room(meta),
             variance: meta.variance(),
             extensions: meta.extensions().clone(),
         }
@@ -104,6 +104,22 @@ impl StoredMeta {
     fn bytes(&self) -> usize {
         self.header.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + LINE_OVERHEAD).sum()
     }
+}
+
+/// The header in maps with room for what answers get besides, so that no hit makes them larger.
+fn with_room(meta: &CacheMeta) -> ResponseHeader {
+    let header = meta.response_header();
+    let copy = || -> Result<ResponseHeader> {
+        let mut roomy = ResponseHeader::build(header.status, Some(header.headers.len() + LINES_ADDED))?;
+        roomy.set_version(header.version);
+        roomy.set_reason_phrase(header.get_reason_phrase())?;
+        for (name, value) in header.case_header_iter() {
+            roomy.append_header(name.clone(), value.clone())?;
+        }
+        Ok(roomy)
+    };
+    // One that keeps no case has no lines to walk through in their case.
+    if header.has_case() { copy().unwrap_or_else(|_| header.clone()) } else { header.clone() }
 }
 
 /// One cached response.
@@ -189,6 +205,8 @@ impl HandleHit for ObjectReader {
     }
 }
 
+/// Lines an answer has more than what is stored, at most.
+const LINES_ADDED: usize = 8;
 /// Bytes an object takes besides its body and header lines.
 const OBJECT_OVERHEAD: usize = 512;
 /// Bytes a header line takes besides its text.
