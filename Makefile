@@ -1,5 +1,5 @@
 # Every target is one script; each script says what it does while it does it.
-.PHONY: demo test build bench bench-environments soak chaos cache-conformance lint fuzz
+.PHONY: demo test build bench bench-micro bench-environments soak chaos cache-conformance lint fuzz
 
 demo: ## build, serve examples/demo, print requests to try
 	@scripts/demo.sh
@@ -12,6 +12,9 @@ build: ## the release binaries and the JavaScript snapshot
 
 bench: ## side-by-side load runs; needs wrk and nginx
 	@bench/run.sh
+
+bench-micro: ## events, results and a warm invocation, by criterion
+	@bench/micro.sh
 
 bench-environments: ## cold starts, idle memory; needs wrk and npm
 	@bench/environments.sh

@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
 # Load runs with wrk, medians of three: a cached hit of 10 kB by selvedge and by
-# nginx in the same minutes, the same hit through a viewer-response hook, and a
-# response generated in viewer-request. Prints requests per second and ratios,
-# and writes them to bench/results.md with the machine and the command.
+# nginx in the same minutes, the same hit through a viewer-request and through a
+# viewer-response hook, and a response generated in viewer-request. Prints
+# requests per second and ratios, and what a hook adds to the median time of a
+# request when nothing else runs; writes them to bench/results.md with the
+# machine and the command.
 #
 # SECONDS_PER_RUN (default 5), CONNECTIONS (default 32).
 set -euo pipefail
@@ -20,7 +22,7 @@ finish() {
 }
 trap finish EXIT
 
-mkdir -p "$work/site" "$work/stamp" "$work/answer" "$work/nginx"
+mkdir -p "$work/site" "$work/stamp" "$work/look" "$work/answer" "$work/nginx"
 head -c 10240 /dev/zero | tr '\0' x >"$work/site/page.html"
 cat >"$work/stamp/index.mjs" <<'JS'
 export const handler = async (event) => {
@@ -28,6 +30,9 @@ export const handler = async (event) => {
   response.headers['x-stamp'] = [{ key: 'X-Stamp', value: '1' }];
   return response;
 };
+JS
+cat >"$work/look/index.mjs" <<'JS'
+export const handler = async (event) => event.Records[0].cf.request;
 JS
 cat >"$work/answer/index.mjs" <<'JS'
 export const handler = async () => ({ status: '200', statusDescription: 'OK', body: 'made here' });
@@ -39,6 +44,8 @@ data_dir = "data"
 connections_per_address = 4096
 [functions.stamp]
 code = "stamp"
+[functions.look]
+code = "look"
 [functions.answer]
 code = "answer"
 [distributions.bench]
@@ -50,14 +57,20 @@ path = "/stamped/*"
 origin = "files"
 hooks.viewer-response = "stamp"
 [[distributions.bench.behaviors]]
+path = "/looked/*"
+origin = "files"
+hooks.viewer-request = "look"
+[[distributions.bench.behaviors]]
 path = "/answer"
 origin = "files"
 hooks.viewer-request = "answer"
 [distributions.bench.default_behavior]
 origin = "files"
 TOML
-mkdir -p "$work/site/stamped"
-cp "$work/site/page.html" "$work/site/stamped/"
+for directory in stamped looked; do
+  mkdir -p "$work/site/$directory"
+  cp "$work/site/page.html" "$work/site/$directory/"
+done
 cat >"$work/nginx.conf" <<CONF
 worker_processes $(nproc);
 pid $work/nginx/pid;
@@ -91,41 +104,57 @@ nginx_user=
 [ "$(id -u)" -ne 0 ] || nginx_user="user root;"
 SELVEDGE_LOG=warn "$SELVEDGE_BIN" serve --config "$work/selvedge.toml" & pids+=($!)
 nginx -e "$work/nginx/error.log" -c "$work/nginx.conf" -g "daemon off; $nginx_user" & pids+=($!)
-for url in http://127.0.0.1:18080/page.html http://127.0.0.1:18080/stamped/page.html http://127.0.0.1:18081/page.html; do
+for url in http://127.0.0.1:18080/page.html http://127.0.0.1:18080/{stamped,looked}/page.html http://127.0.0.1:18081/page.html; do
   curl --silent --show-error --fail --output /dev/null --retry 100 --retry-delay 1 --retry-connrefused "$url"
   curl --silent --fail --output /dev/null "$url"
 done
 
-# rate URL: requests per second of one run; every answer must be a success.
-rate() {
-  local report
-  report=$(wrk -t 2 -c "$connections" -d "${seconds}s" "$1")
-  ! grep -q 'Non-2xx' <<<"$report" || die "$1 answered with errors: $report"
-  awk '/^Requests\/sec:/ { print int($2) }' <<<"$report"
+# load URL OPTIONS: the report of one run with a browser's headers; every answer must be a success.
+load() {
+  local report url=$1
+  shift
+  report=$(wrk --latency "${headers[@]}" "$@" "$url")
+  ! grep -q 'Non-2xx' <<<"$report" || die "$url answered with errors: $report"
+  echo "$report"
 }
+headers=(
+  -H "User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+  -H "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+  -H "Accept-Language: en-US,en;q=0.5" -H "Accept-Encoding: gzip, deflate, br"
+  -H "Referer: http://127.0.0.1/" -H "Cookie: session=0123456789abcdef0123456789abcdef; group=b"
+)
+rate() { awk '/^Requests\/sec:/ { print int($2) }'; }
+# The median in whole microseconds.
+median_us() { awk '$1 == "50%" { unit = $2 ~ /us$/ ? 1 : $2 ~ /ms$/ ? 1000 : 1000000; print int($2 * unit + 0.5) }'; }
 
-declare -A runs
-names=(nginx hit hook generated)
+declare -A runs medians
+names=(nginx hit request response generated)
 declare -A urls=(
   [nginx]=http://127.0.0.1:18081/page.html
   [hit]=http://127.0.0.1:18080/page.html
-  [hook]=http://127.0.0.1:18080/stamped/page.html
+  [request]=http://127.0.0.1:18080/looked/page.html
+  [response]=http://127.0.0.1:18080/stamped/page.html
   [generated]=http://127.0.0.1:18080/answer
 )
 for round in 1 2 3; do
   for name in "${names[@]}"; do
     say "round $round: $name"
-    runs[$name]+="$(rate "${urls[$name]}") "
+    runs[$name]+="$(load "${urls[$name]}" -t 2 -c "$connections" -d "${seconds}s" | rate) "
+    medians[$name]+="$(load "${urls[$name]}" -t 1 -c 1 -d 2s | median_us) "
   done
 done
 
 median() { tr ' ' '\n' <<<"$1" | grep . | sort -n | sed -n 2p; }
 spread() { tr ' ' '\n' <<<"$1" | grep . | sort -n | sed -n '1p;3p' | paste -sd- ; }
 base=$(median "${runs[nginx]}")
+alone=$(median "${medians[hit]}")
 row() { # NAME LABEL
-  local rate
+  local rate ratio added=
   rate=$(median "${runs[$1]}")
-  printf '| %s | %s | %s | %s |\n' "$2" "$rate" "$(spread "${runs[$1]}")" "$(awk "BEGIN { printf \"%.2f\", $rate / $base }")"
+  ratio=$(awk "BEGIN { printf \"%.2f\", $rate / $base }")
+  case $1 in nginx | hit) ;; *) added=$(($(median "${medians[$1]}") - alone)) ;; esac
+  printf '| %s | %s | %s | %s | %s | %s | %s |\n' "$2" "$rate" "$(spread "${runs[$1]}")" "$ratio" \
+    "$(median "${medians[$1]}")" "$(spread "${medians[$1]}")" "$added"
 }
 others=$(awk '/^## / { keep = 1 } keep' "$ROOT/bench/results.md")
 {
@@ -134,11 +163,14 @@ others=$(awk '/^## / { keep = 1 } keep' "$ROOT/bench/results.md")
   echo "$(grep -m1 'model name' /proc/cpuinfo | cut -d: -f2 | xargs), $(nproc) cores; load generator on the same machine;"
   echo "\`bench/run.sh\`: wrk, 2 threads, $connections connections, $seconds s, median of 3; $(date -u +%Y-%m-%d), $(git -C "$ROOT" rev-parse --short HEAD)."
   echo
-  echo "| Case | Requests/s | Spread | To nginx |"
-  echo "|---|---|---|---|"
+  echo "Times are the median of a request on one connection, in µs; \"added\" is what it has over the cached hit."
+  echo
+  echo "| Case | Requests/s | Spread | To nginx | Time | Spread | Added |"
+  echo "|---|---|---|---|---|---|---|"
   row nginx "nginx: cached hit, 10 kB, one header added"
   row hit "selvedge: cached hit, 10 kB"
-  row hook "selvedge: cached hit through a viewer-response function"
+  row request "selvedge: cached hit, a viewer-request function leaves the request alone"
+  row response "selvedge: cached hit, a viewer-response function adds a header"
   row generated "selvedge: response made by a viewer-request function"
   [ -z "$others" ] || printf '\n%s\n' "$others"
 } | tee "$ROOT/bench/results.md"
