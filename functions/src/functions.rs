@@ -11,10 +11,10 @@ use crate::network::NetworkGuard;
 use crate::package::{self, PackageDigest, PackageError};
 use crate::pool::Capacity;
 use crate::program::Engines;
-use crate::zygote::{Zygote, ZygoteError};
+use crate::zygote::ZygoteError;
 use crate::zygotes::Zygotes;
 use environment::limits::{CORE_MB, CPU_BURST, LOG_BYTES_MAX, RESULT_BYTES_MAX};
-use environment::{Initialization, LayerState, Manifest};
+use environment::{Initialization, Manifest};
 use parking_lot::Mutex;
 use std::fs;
 use std::io;
@@ -64,8 +64,6 @@ pub enum StartError {
     Zygote(#[from] ZygoteError),
     #[error("cannot answer network calls: {0}")]
     Network(io::Error),
-    #[error("the sandbox is not whole on this machine: {0}")]
-    Sandbox(String),
 }
 
 /// Why one function cannot run.
@@ -129,8 +127,7 @@ impl Functions {
         let tmp = private_directory(&data_dir.join("tmp")).map_err(|source| failed(&data_dir.join("tmp"), source))?;
         let logs = data_dir.join("logs");
         let log = Log::start(logs.clone(), options.log).map_err(|source| failed(&logs, source))?;
-        let (zygotes, zygote) = Zygotes::start(options.engines).await?;
-        check_sandbox(&zygote, options.sandbox).await?;
+        let zygotes = Zygotes::start(options.engines, options.sandbox).await?;
         let network = NetworkGuard::start().map_err(StartError::Network)?;
         match options.cpu {
             CpuShare::ByMemory => tracing::info!(
@@ -203,25 +200,6 @@ impl Functions {
 impl Drop for Functions {
     fn drop(&mut self) {
         self.sweeper.abort();
-    }
-}
-
-/// Says what of the sandbox this machine does not give, or refuses to go on without it.
-async fn check_sandbox(zygote: &Zygote, demand: SandboxDemand) -> Result<(), StartError> {
-    let layers = zygote.running().await.map(|running| running.sandbox).unwrap_or_default();
-    let mut lost = Vec::new();
-    for LayerState { layer, missing } in layers.iter() {
-        let Some(reason) = missing else { continue };
-        if !layer.is_required() {
-            tracing::info!(layer = layer.name(), reason, "sandbox: not there, and repeated by another layer");
-            continue;
-        }
-        tracing::warn!(layer = layer.name(), reason, "sandbox: missing on this machine: {}", layer.purpose());
-        lost.push(format!("{} ({reason})", layer.name()));
-    }
-    match demand {
-        SandboxDemand::Whole if !lost.is_empty() => Err(StartError::Sandbox(lost.join(", "))),
-        _ => Ok(()),
     }
 }
 

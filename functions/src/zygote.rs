@@ -46,6 +46,8 @@ pub enum ZygoteError {
          or set $SELVEDGE_PYTHON to its path"
     )]
     Library { library: PathBuf },
+    #[error("the sandbox is not whole on this machine: {0}")]
+    Sandbox(String),
     #[error("{binary} did not become ready within {} s", READY_TIMEOUT.as_secs())]
     Silent { binary: PathBuf },
     #[error("{binary} ended before it was ready: {status}")]

@@ -2,8 +2,10 @@
 //! function needs it.
 
 use crate::config::FunctionConfig;
+use crate::functions::SandboxDemand;
 use crate::program::{Engines, Program};
 use crate::zygote::{Zygote, ZygoteError};
+use environment::LayerState;
 use std::collections::HashMap;
 use std::sync::Arc;
 use tokio::sync::Mutex;
@@ -12,16 +14,18 @@ use tokio::sync::Mutex;
 #[derive(Debug)]
 pub(crate) struct Zygotes {
     engines: Engines,
+    /// What each must find on this machine.
+    demand: SandboxDemand,
     running: Mutex<HashMap<Program, Arc<Zygote>>>,
 }
 
 impl Zygotes {
     /// Starts the one for JavaScript, and waits until it is ready.
-    pub(crate) async fn start(engines: Engines) -> Result<(Zygotes, Arc<Zygote>), ZygoteError> {
+    pub(crate) async fn start(engines: Engines, demand: SandboxDemand) -> Result<Zygotes, ZygoteError> {
         let program = Program::JavaScript { binary: engines.javascript.clone() };
-        let zygote = Arc::new(Zygote::start(&program).await?);
-        let running = Mutex::new(HashMap::from([(program, Arc::clone(&zygote))]));
-        Ok((Zygotes { engines, running }, zygote))
+        let zygote = start(&program, demand).await?;
+        let running = Mutex::new(HashMap::from([(program, zygote)]));
+        Ok(Zygotes { engines, demand, running })
     }
 
     /// The one that this function's processes are copied from. One that cannot be started is tried again by
@@ -32,7 +36,7 @@ impl Zygotes {
         if let Some(zygote) = running.get(&program) {
             return Ok(Arc::clone(zygote));
         }
-        let zygote = Arc::new(Zygote::start(&program).await?);
+        let zygote = start(&program, self.demand).await?;
         running.insert(program, Arc::clone(&zygote));
         Ok(zygote)
     }
@@ -42,5 +46,30 @@ impl Zygotes {
         for zygote in self.running.lock().await.values() {
             zygote.stop();
         }
+    }
+}
+
+async fn start(program: &Program, demand: SandboxDemand) -> Result<Arc<Zygote>, ZygoteError> {
+    let zygote = Zygote::start(program).await?;
+    check_sandbox(&zygote, demand).await?;
+    Ok(Arc::new(zygote))
+}
+
+/// Says what of the sandbox this machine does not give, or refuses to go on without it.
+async fn check_sandbox(zygote: &Zygote, demand: SandboxDemand) -> Result<(), ZygoteError> {
+    let layers = zygote.running().await.map(|running| running.sandbox).unwrap_or_default();
+    let mut lost = Vec::new();
+    for LayerState { layer, missing } in layers.iter() {
+        let Some(reason) = missing else { continue };
+        if !layer.is_required() {
+            tracing::info!(layer = layer.name(), reason, "sandbox: not there, and repeated by another layer");
+            continue;
+        }
+        tracing::warn!(layer = layer.name(), reason, "sandbox: missing on this machine: {}", layer.purpose());
+        lost.push(format!("{} ({reason})", layer.name()));
+    }
+    match demand {
+        SandboxDemand::Whole if !lost.is_empty() => Err(ZygoteError::Sandbox(lost.join(", "))),
+        _ => Ok(()),
     }
 }

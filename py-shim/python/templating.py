@@ -17,7 +17,7 @@ def run(template):
     log.send_to(template.log)
     serving.note_stacks(*template.watch())
     plan = json.loads(template.plan())
-    open_before = _open_files()
+    before = _open_files(), set(os.listdir(plan["tmp_dir"]))
 
     def load():
         handler = loading.load(plan)
@@ -29,7 +29,7 @@ def run(template):
         template.failed(error)
     for timer in (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF):
         signal.setitimer(timer, 0)
-    unshared = _what_copies_cannot_share(open_before, plan["tmp_dir"])
+    unshared = _what_copies_cannot_share(before, plan["tmp_dir"])
     # What is there now stays as it is: copies need not touch it to look for garbage.
     gc.collect()
     gc.freeze()
@@ -37,11 +37,12 @@ def run(template):
     serving.resume_and_run(template.serve(), handler, plan)
 
 
-def _what_copies_cannot_share(open_before, tmp_dir):
+def _what_copies_cannot_share(before, tmp_dir):
+    open_before, there_before = before
     for number, name in sorted(_open_files().items()):
         if open_before.get(number) != name:
             return "descriptor %d is open after the init phase: %s" % (number, name)
-    written = os.listdir(tmp_dir)
+    written = set(os.listdir(tmp_dir)) - there_before
     if written:
         return "files are in /tmp after the init phase: %s" % ", ".join(sorted(written)[:3])
     return None

@@ -2,6 +2,7 @@
 //! reach, and what an operator is told about machines that cannot give it all.
 
 use selvedge_tests::edge::program;
+use selvedge_tests::python::interpreters;
 use selvedge_tests::{Answer, Ask, Edge, Origin, site, wait_for};
 use std::process::{Command, Output};
 
@@ -260,4 +261,26 @@ async fn functions_run_with_what_there_is_and_the_start_says_so() {
         own.port()
     );
     assert_eq!(run(&edge, &connect).await, r#""EACCES""#);
+}
+
+fn python() -> selvedge_tests::edge::EdgeBuilder {
+    let (runtime, interpreter) = interpreters().swap_remove(0);
+    let id = runtime.id();
+    let code = "import os\n\n\ndef lambda_handler(event, context):\n    with open(os.environ['TMPDIR'] + '/a', 'w') as \
+                file:\n        file.write('x')\n    return {'status': '200', 'body': 'alive'}\n";
+    let function = format!("[runtimes]\n{id:?} = {interpreter:?}\n[functions.p]\ncode = \"p\"\nruntime = {id:?}\n");
+    Edge::builder()
+        .file("p/lambda_function.py", code)
+        .config(&(function + &site("http://192.0.2.1", "hooks.viewer-request = \"p\"")))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn python_functions_get_the_whole_sandbox_or_what_there_is() {
+    let whole = python().with("--require-sandbox").start().await;
+    assert_eq!(whole.get("/").await.text(), "alive", "{}", whole.log("p"));
+    let mut launcher = POOR_MACHINE.to_vec();
+    launcher.push(POOR_SCRIPT);
+    let poor = python().launched_by(&launcher).start().await;
+    poor.said("sandbox: missing on this machine").await;
+    assert_eq!(poor.get("/").await.text(), "alive", "{}", poor.log("p"));
 }
