@@ -68,6 +68,16 @@ Examples:
   selvedge purge --config /etc/selvedge.toml --distribution shop /index.html '#product:42'")]
     Purge(PurgeArgs),
 
+    /// Print the counters of a running edge, as Prometheus reads them
+    #[command(after_help = "\
+The same page is at http://ADDRESS/metrics where the configuration says
+[server] metrics = \"ADDRESS\".
+
+Examples:
+  selvedge metrics
+  selvedge metrics --config /etc/selvedge.toml | grep selvedge_requests_total")]
+    Metrics(MetricsArgs),
+
     /// Write a working project: a configuration, a site and one function
     #[command(after_help = "\
 Examples:
@@ -152,6 +162,13 @@ pub(crate) struct PurgeArgs {
     #[arg(long, value_name = "NAME")]
     pub(crate) distribution: Option<String>,
 
+    /// The configuration file that the edge runs with
+    #[arg(long, value_name = "FILE", default_value = "selvedge.toml")]
+    pub(crate) config: PathBuf,
+}
+
+#[derive(ClapArgs, Debug)]
+pub(crate) struct MetricsArgs {
     /// The configuration file that the edge runs with
     #[arg(long, value_name = "FILE", default_value = "selvedge.toml")]
     pub(crate) config: PathBuf,

@@ -8,6 +8,7 @@ mod check;
 mod exit;
 mod init;
 mod invoke;
+mod metrics;
 mod purge;
 mod reload;
 mod runtime;
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
         Command::Check(args) => check::check(&args),
         Command::Invoke(args) => invoke::invoke(&args),
         Command::Purge(args) => purge::purge(&args),
+        Command::Metrics(args) => metrics::metrics(&args),
         Command::Init(args) => init::init(&args),
         Command::Certs { command: CertsCommand::Init(args) } => certs_init::init(&args),
     };

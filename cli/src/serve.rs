@@ -65,11 +65,19 @@ async fn run(file: &Path, config: Config, (sink, demand): (LogSink, SandboxDeman
     }
     let control = edge.control(&server.data_dir).context("the control socket and the invalidations in data_dir")?;
     let control = tokio::spawn(control.serve());
+    let metrics = match server.metrics {
+        Some(address) => {
+            let listening = edge.metrics().listen(address).await;
+            Some(tokio::spawn(listening.with_context(|| format!("metrics listener {address}"))?))
+        }
+        None => None,
+    };
     let (file, stops) = (file.to_path_buf(), Arc::clone(&functions));
     let reload = tokio::spawn(Reload { file, server, functions, prepared, live, directories }.run(hangup));
     listeners.run(edge, shutdown).await;
     reload.abort();
     control.abort();
+    metrics.inspect(|metrics| metrics.abort());
     stops.stop().await;
     tracing::info!("stopped");
     Ok(())

@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 pub use edge_headers::{MadeFrom, made_from};
 pub use key_group::{KeyGroup, PublicKey};
 pub use model::{
-    AllowedMethods, Behavior, CachePolicy, Deployment, Distribution, ErrorPage, Failover, ForwardPolicy,
+    AllowedMethods, Behavior, CachePolicy, CachedMethods, Deployment, Distribution, ErrorPage, Failover, ForwardPolicy,
     GeoRestriction, HeaderSelection, Hook, Hooks, Origin, OriginKind, Selection, ViewerProtocol,
 };
 pub use normalise::normalise;

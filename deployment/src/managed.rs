@@ -22,7 +22,8 @@ pub(crate) fn forward(name_or_id: &str) -> Option<ForwardPolicy> {
         Headers::Only(list) => HeaderSelection::Only(names(list)),
     };
     let edge_headers = match row.name {
-        "AllViewerAndCloudFrontHeaders-2022-06" | "AllViewerExceptHostHeader" => edge_headers::all_of_2022(),
+        "AllViewerAndCloudFrontHeaders-2022-06" => edge_headers::all_of_2022(),
+        "AllViewerExceptHostHeader" => edge_headers::all_but_who(),
         _ => Vec::new(),
     };
     Some(ForwardPolicy { headers, edge_headers, cookies: all(row.all_cookies), query: all(row.all_query) })

@@ -2,7 +2,7 @@
 //! nothing left to validate. Built only by this crate; read by `proxy`.
 
 use functions::FunctionConfig;
-use http::{HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue, Method};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -116,6 +116,7 @@ pub struct Behavior {
     /// What takes the origin's place when it fails.
     pub failover: Option<Arc<Failover>>,
     pub allowed_methods: AllowedMethods,
+    pub cached_methods: CachedMethods,
     pub viewer_protocol: ViewerProtocol,
     /// Where there are any, only what their keys signed may come in.
     pub trusted_key_groups: Vec<Arc<KeyGroup>>,
@@ -135,6 +136,24 @@ pub enum AllowedMethods {
     Read,
     ReadAndOptions,
     All,
+}
+
+/// The two sets CloudFront caches. Responses to `OPTIONS` are kept apart from the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CachedMethods {
+    Read,
+    ReadAndOptions,
+}
+
+impl CachedMethods {
+    #[must_use]
+    pub fn has(self, method: &Method) -> bool {
+        match *method {
+            Method::GET | Method::HEAD => true,
+            Method::OPTIONS => self == CachedMethods::ReadAndOptions,
+            _ => false,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -40,6 +40,7 @@ pub(crate) struct RawServer {
     pub(crate) certificates: Option<Text>,
     pub(crate) data_dir: Option<Text>,
     pub(crate) geo_database: Option<Text>,
+    pub(crate) metrics: Option<Text>,
     pub(crate) cache_size: Option<Text>,
     pub(crate) cache_object_size_max: Option<Text>,
     pub(crate) cache_disk: Option<Spanned<RawCacheDisk>>,
@@ -162,6 +163,7 @@ pub(crate) struct RawBehavior {
     pub(crate) path: Option<Text>,
     pub(crate) origin: Option<Text>,
     pub(crate) allowed_methods: Option<Text>,
+    pub(crate) cached_methods: Option<Text>,
     pub(crate) viewer_protocol: Option<Text>,
     #[serde(default)]
     pub(crate) trusted_key_groups: Vec<Text>,

@@ -16,6 +16,8 @@ pub struct Server {
     pub data_dir: PathBuf,
     /// Where addresses are, in MaxMind's format; a file that is there.
     pub geo_database: Option<PathBuf>,
+    /// Where counters are given out to whoever asks; no viewer should reach it.
+    pub metrics: Option<SocketAddr>,
     pub cache_bytes: u64,
     /// A larger response is not kept in memory.
     pub cache_object_bytes_max: u64,

@@ -3,7 +3,9 @@
 //! ([`collapse`]). It knows no hooks; `edge` calls it.
 
 mod age;
+pub(crate) mod changes;
 pub(crate) mod collapse;
+pub(crate) mod counters;
 pub(crate) mod directives;
 pub(crate) mod fields;
 pub(crate) mod invalidation;
@@ -13,12 +15,15 @@ pub(crate) mod status;
 pub(crate) mod storage;
 pub(crate) mod vary;
 
+use changes::Changes;
 use collapse::Collapse;
+use counters::Counters;
 use deployment::Server;
 use invalidation::Invalidations;
 use moka::sync::Cache as Moka;
 use pingora::cache::key::{CacheHashKey, HashBinary};
 use pingora::cache::{CacheKey, CacheOptionOverrides, HttpCache};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use storage::Store;
 pub use storage::disk::DiskError;
@@ -28,8 +33,11 @@ pub(crate) struct Cache {
     pub(crate) store: &'static Store,
     pub(crate) collapse: &'static Collapse,
     pub(crate) invalidations: &'static Invalidations,
+    pub(crate) counters: Arc<Counters>,
     /// Stale responses that stand in for a failed origin, and until when it is not asked again.
     standing_in: Moka<HashBinary, Instant>,
+    /// Keys whose last response was too large to be stored.
+    too_large: Moka<HashBinary, ()>,
 }
 
 /// In a stored response's extensions: it is a custom error page, so viewer-response does not run.
@@ -42,12 +50,15 @@ impl Cache {
     ///
     /// # Errors
     /// Another process uses the directory of its disk.
-    pub(crate) fn open(server: &Server) -> Result<Cache, DiskError> {
+    pub(crate) fn open(server: &Server, counters: Arc<Counters>) -> Result<Cache, DiskError> {
+        let changes = Arc::new(Changes::new());
         Ok(Cache {
-            store: Box::leak(Box::new(Store::open(server)?)),
-            collapse: Box::leak(Box::new(Collapse::new())),
+            store: Box::leak(Box::new(Store::open(server, &changes, &counters)?)),
+            collapse: Box::leak(Box::new(Collapse::new(changes))),
             invalidations: Box::leak(Box::default()),
+            counters,
             standing_in: Moka::builder().max_capacity(STANDING_IN_MAX).build(),
+            too_large: Moka::builder().max_capacity(TOO_LARGE_MAX).time_to_live(TOO_LARGE_FOR).build(),
         })
     }
 
@@ -56,6 +67,16 @@ impl Cache {
         let mut overrides = CacheOptionOverrides::default();
         overrides.wait_timeout = Some(LOCK_WAIT_MAX);
         cache.enable(self.store, None, None, Some(self.collapse), Some(overrides));
+    }
+
+    /// The response of this key is too large to be stored.
+    pub(crate) fn remember_too_large(&self, key: &CacheKey) {
+        self.too_large.insert(key.primary_bin(), ());
+    }
+
+    /// Whether it was when it was last fetched: what is asked for of it is not to be fetched whole.
+    pub(crate) fn is_too_large(&self, key: &CacheKey) -> bool {
+        self.too_large.contains_key(&key.primary_bin())
     }
 
     /// The stale response of this key stands in for the origin for so long.
@@ -74,3 +95,7 @@ const LOCK_WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// How many failing keys are remembered; the origin is asked about others each time.
 const STANDING_IN_MAX: u64 = 100_000;
+
+/// How many keys are remembered as too large to be stored, and how long.
+const TOO_LARGE_MAX: u64 = 100_000;
+const TOO_LARGE_FOR: Duration = Duration::from_secs(600);

@@ -74,7 +74,7 @@ impl Compression {
     ) -> Result<Compression> {
         let length = length_to_compress(&response.headers, response.status.as_u16());
         let Some(left) = length.filter(|_| behavior.compress) else { return Ok(Compression::default()) };
-        vary(response)?;
+        tell_encodings_apart(response)?;
         let AcceptEncoding::Normalized(accepted) = accept_encoding(&behavior.cache, &request.headers) else {
             return Ok(Compression::default());
         };
@@ -128,11 +128,21 @@ fn length_to_compress(headers: &HeaderMap, status: u16) -> Option<u64> {
 }
 
 /// Caches behind this one must tell the encodings apart.
-fn vary(response: &mut ResponseHeader) -> Result<()> {
-    let told = response.headers.get_all(VARY).iter().filter_map(|line| line.to_str().ok()).any(|line| {
+///
+/// # Errors
+/// None that a header of ours can cause.
+pub(crate) fn tell_encodings_apart(response: &mut ResponseHeader) -> Result<()> {
+    if tells_encodings_apart(response) {
+        return Ok(());
+    }
+    response.append_header(VARY, "Accept-Encoding").map(|_| ())
+}
+
+/// Whether they do already.
+pub(crate) fn tells_encodings_apart(response: &ResponseHeader) -> bool {
+    response.headers.get_all(VARY).iter().filter_map(|line| line.to_str().ok()).any(|line| {
         line.split(',').any(|name| matches!(name.trim(), "*") || name.trim().eq_ignore_ascii_case("accept-encoding"))
-    });
-    if told { Ok(()) } else { response.append_header(VARY, "Accept-Encoding").map(|_| ()) }
+    })
 }
 
 /// The compressed bytes are others than those the origin named.

@@ -1,5 +1,6 @@
 //! What operators tell a running PoP: HTTP over a Unix socket in its data directory,
-//! which only its own user can open. `selvedge purge` speaks to it through [`Client`].
+//! which only its own user can open. `selvedge purge` and `selvedge metrics` speak to
+//! it through [`Client`].
 
 mod client;
 mod journal;
@@ -8,15 +9,14 @@ pub use client::{Client, ClientError};
 
 use crate::cache::invalidation::{Invalidations, Item};
 use crate::live::Live;
+use crate::local_http;
+use crate::metrics::{self, Metrics};
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use journal::Journal;
 use serde::{Deserialize, Serialize};
-use std::convert::Infallible;
 use std::fs::{File, Permissions};
 use std::io;
 use std::os::fd::AsRawFd as _;
@@ -38,39 +38,51 @@ pub struct Invalidation {
 /// The listening end.
 #[derive(Debug)]
 pub struct Control {
-    live: Arc<Live>,
-    invalidations: &'static Invalidations,
-    journal: Journal,
     listener: UnixListener,
+    operator: Operator,
+}
+
+/// Who does what is told.
+#[derive(Debug)]
+struct Operator {
+    live: Arc<Live>,
+    told: Told,
+    journal: Journal,
+}
+
+/// What is told here, and what is asked for.
+#[derive(Debug)]
+pub(crate) struct Told {
+    pub(crate) invalidations: &'static Invalidations,
+    pub(crate) metrics: Arc<Metrics>,
 }
 
 impl Control {
-    pub(crate) fn new(live: Arc<Live>, invalidations: &'static Invalidations, data_dir: &Path) -> io::Result<Control> {
+    pub(crate) fn new(live: Arc<Live>, told: Told, data_dir: &Path) -> io::Result<Control> {
         let journal = Journal::open(&data_dir.join(JOURNAL))?;
         for (at, distribution, items) in journal.entries()? {
-            invalidations.add(&distribution, items, at);
+            told.invalidations.add(&distribution, items, at);
         }
         let listener = Socket::open(data_dir)?.listen()?;
-        Ok(Control { live, invalidations, journal, listener })
+        Ok(Control { listener, operator: Operator { live, told, journal } })
     }
 
     /// Does what it is told until the task is dropped.
     pub async fn serve(self) {
-        let control = Arc::new(self);
-        loop {
-            match control.listener.accept().await {
-                Ok((stream, _)) => drop(tokio::spawn(converse(stream, Arc::clone(&control)))),
-                Err(error) => {
-                    tracing::error!("the control socket cannot accept: {error}");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                }
-            }
-        }
+        let operator = Arc::new(self.operator);
+        let answer = move |request| {
+            let operator = Arc::clone(&operator);
+            async move { operator.answer(request).await }
+        };
+        local_http::serve(self.listener, "the control socket", IDLE_MAX, answer).await;
     }
+}
 
+impl Operator {
     async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
         let outcome = match (request.method(), request.uri().path()) {
             (&Method::POST, INVALIDATIONS) => self.invalidate(request).await,
+            (&Method::GET, metrics::PATH) => Ok(self.told.metrics.page()),
             (method, path) => Err((StatusCode::NOT_FOUND, format!("there is no {method} {path}"))),
         };
         let (status, text) = outcome.map_or_else(|failed| failed, |done| (StatusCode::OK, done));
@@ -102,27 +114,13 @@ impl Control {
         }
         let at = SystemTime::now();
         let kept = self.journal.add(at, &distribution.id, &wanted.items);
-        self.invalidations.add(&distribution.id, items, at);
+        self.told.invalidations.add(&distribution.id, items, at);
         kept.map_err(|error| {
             let message = format!("done, but not written down, so a restart forgets it: {error}");
             (StatusCode::INTERNAL_SERVER_ERROR, message)
         })?;
         tracing::info!(target: "edge", distribution = distribution.name, items = ?wanted.items, "invalidated");
         Ok(format!("{} {} invalidated", wanted.items.len(), if wanted.items.len() == 1 { "item" } else { "items" }))
-    }
-}
-
-async fn converse(stream: UnixStream, control: Arc<Control>) {
-    let service = service_fn(move |request| {
-        let control = Arc::clone(&control);
-        async move { Ok::<_, Infallible>(control.answer(request).await) }
-    });
-    let connection = hyper::server::conn::http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT)
-        .serve_connection(TokioIo::new(stream), service);
-    if let Err(error) = connection.await {
-        tracing::debug!("a control connection ended: {error}");
     }
 }
 
@@ -161,5 +159,4 @@ const INVALIDATIONS: &str = "/invalidations";
 /// AWS: "Quotas", invalidation paths in progress.
 const ITEMS_MAX: usize = 3_000;
 const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+const IDLE_MAX: Duration = Duration::from_secs(10);

@@ -13,6 +13,7 @@ use bytes::Bytes;
 use deployment::{Behavior, Distribution};
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::protocols::raw_connect::ProxyDigest;
 use rand::Rng;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -45,9 +46,11 @@ pub struct Ctx {
     pub(crate) asker: Asker,
     pub(crate) client_ip: IpAddr,
     pub(crate) tls: bool,
+    /// The viewer's, where the date of its answer is left: HTTP/1 alone has a place for it.
+    pub(crate) connection: Option<Arc<ProxyDigest>>,
     /// `CloudFront-*` headers, which origins see and viewer events do not.
     pub(crate) edge_headers: Vec<(HeaderName, Option<HeaderValue>)>,
-    /// As the viewer sent it, without a port, in lower case.
+    /// As the viewer sent it, with the port if it named one, in lower case.
     pub(crate) host: String,
     /// Method and target as the viewer sent them, for the access log.
     pub(crate) line: Option<(Method, String)>,
@@ -91,6 +94,7 @@ impl Ctx {
             asker: Asker::Viewer,
             client_ip: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             tls: false,
+            connection: None,
             edge_headers: Vec::new(),
             host: String::new(),
             line: None,
@@ -164,6 +168,8 @@ pub(crate) struct Handover {
 pub(crate) struct ErrorPageHandover {
     pub(crate) site: Site,
     pub(crate) path: String,
+    /// Path and query of the request that failed.
+    pub(crate) failed: (String, String),
     pub(crate) host: String,
     pub(crate) client_ip: IpAddr,
     pub(crate) tls: bool,

@@ -7,17 +7,15 @@
 mod answer;
 mod path;
 
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use crate::local_http;
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
-use std::convert::Infallible;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::{UnixListener, UnixStream};
+use tokio::net::UnixListener;
 use tokio::task::JoinHandle;
 
 use answer::Directory;
@@ -72,7 +70,11 @@ impl DirectoryOrigins {
     fn open(&self, path: &Path) -> io::Result<JoinHandle<()>> {
         let directory = Arc::new(Directory::open(path)?);
         let listener = UnixListener::bind(self.socket(path))?;
-        Ok(tokio::spawn(accept(listener, directory)))
+        let answer = move |request| {
+            let directory = Arc::clone(&directory);
+            async move { directory.answer(&request).await }
+        };
+        Ok(tokio::spawn(local_http::serve(listener, "a directory origin", IDLE_MAX, answer)))
     }
 }
 
@@ -87,37 +89,8 @@ impl Drop for DirectoryOrigins {
     }
 }
 
-async fn accept(listener: UnixListener, directory: Arc<Directory>) {
-    loop {
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                tokio::spawn(serve(stream, directory.clone()));
-            }
-            Err(error) => {
-                tracing::error!("a directory origin cannot accept: {error}");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
-        }
-    }
-}
-
-async fn serve(stream: UnixStream, directory: Arc<Directory>) {
-    let service = service_fn(move |request| {
-        let directory = directory.clone();
-        async move { Ok::<_, Infallible>(directory.answer(&request).await) }
-    });
-    let connection = hyper::server::conn::http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(IDLE_MAX)
-        .serve_connection(TokioIo::new(stream), service);
-    if let Err(error) = connection.await {
-        tracing::debug!("a connection to a directory origin ended: {error}");
-    }
-}
-
 /// Of the digest; a socket's whole path is limited to 107 bytes.
 const NAME_BYTES: usize = 8;
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Longer than the edge keeps idle connections, so that the edge closes first.
 const IDLE_MAX: Duration = Duration::from_secs(900);
 

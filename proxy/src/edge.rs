@@ -14,23 +14,26 @@ mod stale;
 mod viewer_request;
 mod viewer_response;
 
+use crate::cache::counters::{Answered, Counters, Served};
 use crate::cache::vary::Variance;
 use crate::cache::{Cache, DiskError};
-use crate::control::Control;
-use crate::ctx::Ctx;
+use crate::control::{Control, Told};
+use crate::ctx::{Asker, Ctx};
 use crate::geo::Geo;
 use crate::guard::upload;
 use crate::live::Live;
+use crate::metrics::Metrics;
 use async_trait::async_trait;
 use bytes::Bytes;
 use deployment::Server;
 use pingora::cache::key::HashBinary;
-use pingora::cache::{CacheKey, CacheMeta, ForcedFreshness, HitHandler, RespCacheable};
+use pingora::cache::{CacheKey, CacheMeta, CachePhase, ForcedFreshness, HitHandler, RespCacheable};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
 use pingora::proxy::{FailToProxy, ProxyHttp, RangeType, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, Result};
+use prometheus::Registry;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -47,6 +50,7 @@ pub struct Edge {
     header_bytes_max: usize,
     https_port: u16,
     geo: Option<Geo>,
+    metrics: Arc<Metrics>,
 }
 
 impl Edge {
@@ -55,9 +59,13 @@ impl Edge {
     /// # Errors
     /// Another process uses the directory of the cache.
     pub fn new(server: &Server, live: Arc<Live>, directories: Directories) -> Result<Edge, DiskError> {
-        let cache = Cache::open(server)?;
+        let registry = Registry::new();
+        let counters = Arc::new(Counters::new(&registry));
+        counters.know(&live.load().deployment);
+        let cache = Cache::open(server, Arc::clone(&counters))?;
+        let metrics = Arc::new(Metrics::new(registry, counters, cache.store, Arc::clone(&live)));
         let https_port = server.https.first().map_or(HTTPS_PORT, |address| address.port());
-        Ok(Edge { live, directories, cache, header_bytes_max: server.header_bytes_max, https_port, geo: None })
+        Ok(Edge { live, directories, cache, header_bytes_max: server.header_bytes_max, https_port, geo: None, metrics })
     }
 
     /// Knows where viewers are.
@@ -73,7 +81,31 @@ impl Edge {
     /// # Errors
     /// What was told before cannot be read, or the socket not be made.
     pub fn control(&self, data_dir: &Path) -> io::Result<Control> {
-        Control::new(Arc::clone(&self.live), self.cache.invalidations, data_dir)
+        let told = Told { invalidations: self.cache.invalidations, metrics: self.metrics() };
+        Control::new(Arc::clone(&self.live), told, data_dir)
+    }
+
+    /// What it counts.
+    #[must_use]
+    pub fn metrics(&self) -> Arc<Metrics> {
+        Arc::clone(&self.metrics)
+    }
+
+    /// Counts a request of a viewer's that is over.
+    fn count(&self, session: &Session, ctx: &Ctx) {
+        let Some(site) = ctx.site.as_ref().filter(|_| ctx.asker == Asker::Viewer) else { return };
+        let phase = session.cache.phase();
+        let served = match phase {
+            CachePhase::Hit => Served::Hit,
+            CachePhase::Stale | CachePhase::StaleUpdating => Served::Stale,
+            CachePhase::Revalidated | CachePhase::RevalidatedNoCache(_) => Served::Revalidated,
+            CachePhase::Miss | CachePhase::Expired => Served::Miss,
+            _ if ctx.origin_asked.is_some() => Served::Pass,
+            _ => Served::Made,
+        };
+        let bytes = session.as_downstream().body_bytes_sent() as u64;
+        let collapsed = served == Served::Hit && session.cache.lock_duration().is_some();
+        self.cache.counters.count(&site.distribution, &site.behavior, Answered { served, collapsed, bytes });
     }
 }
 
@@ -133,8 +165,13 @@ impl ProxyHttp for Edge {
         fetch::peer(self, session, ctx).await
     }
 
-    async fn upstream_request_filter(&self, _: &mut Session, up: &mut RequestHeader, ctx: &mut Ctx) -> Result<()> {
-        fetch::fill_request(up, ctx)
+    async fn upstream_request_filter(
+        &self,
+        session: &mut Session,
+        up: &mut RequestHeader,
+        ctx: &mut Ctx,
+    ) -> Result<()> {
+        fetch::fill_request(session, up, ctx)
     }
 
     async fn request_body_filter(
@@ -246,6 +283,7 @@ impl ProxyHttp for Edge {
     async fn logging(&self, session: &mut Session, _: Option<&Error>, ctx: &mut Ctx) {
         let (status, _) = ctx.sent.unwrap_or_default();
         let status = session.response_written().map_or(status, |written| written.status.as_u16());
+        self.count(session, ctx);
         ctx.log(status);
     }
 }

@@ -47,9 +47,11 @@ fn start(session: &Session, ctx: &Ctx, status: u16) -> Option<(SubrequestHandle,
     let (path, code) = pages.filter(|page| page.error_code == status).find_map(|page| page.page.clone())?;
     let spawner = session.subrequest_spawner.as_ref()?;
     let behavior = Arc::clone(site.distribution.behavior(&path));
+    let failed = &session.req_header().uri;
     let handover = ErrorPageHandover {
         site: Site { behavior, ..site.clone() },
         path,
+        failed: (failed.path().to_owned(), failed.query().unwrap_or_default().to_owned()),
         host: ctx.host.clone(),
         client_ip: ctx.client_ip,
         tls: ctx.tls,

@@ -4,13 +4,14 @@
 //! deadline for a header and panics when a port is taken. Its proxy and its HTTP
 //! sessions are; docs/decisions/0003-slow-clients.md.
 
+mod dated;
 mod h1;
 mod h2;
+mod tls;
 
 use certs::Store;
 use deployment::Server;
 use pingora::apps::HttpServerApp;
-use pingora::listeners::tls::Acceptor;
 use pingora::protocols::{ALPN, Stream};
 use pingora::proxy::{HttpProxy, ProxyHttp, http_proxy};
 use pingora::server::configuration::ServerConf;
@@ -21,6 +22,7 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout, timeout_at};
+use tokio_rustls::TlsAcceptor;
 
 use crate::guard::Limits;
 use crate::guard::addresses::{Addresses, Place};
@@ -57,7 +59,7 @@ where
 pub struct Listeners {
     plain: Vec<TcpListener>,
     tls: Vec<TcpListener>,
-    acceptor: Option<Arc<Acceptor>>,
+    acceptor: Option<TlsAcceptor>,
     limits: Limits,
     threads: usize,
 }
@@ -73,8 +75,7 @@ pub fn bind(server: &Server, store: Option<Arc<Store>>) -> Result<Listeners, Ser
             .map(|&address| listen(address).map_err(|source| ServeError::Bind { protocol, address, source }))
             .collect::<Result<Vec<_>, _>>()
     };
-    let acceptor = store
-        .map(|store| Arc::new(Acceptor::from_server_config(store.server_config(&[b"h2".as_slice(), b"http/1.1"]))));
+    let acceptor = store.map(|store| TlsAcceptor::from(store.server_config(&[b"h2".as_slice(), b"http/1.1"])));
     Ok(Listeners {
         plain: bind_all("http", &server.http)?,
         tls: bind_all("https", &server.https)?,
@@ -147,7 +148,7 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-async fn accept<P>(listener: TcpListener, front: Arc<Front<P>>, tls: Option<Arc<Acceptor>>, alive: mpsc::Sender<()>)
+async fn accept<P>(listener: TcpListener, front: Arc<Front<P>>, tls: Option<TlsAcceptor>, alive: mpsc::Sender<()>)
 where
     P: ProxyHttp + Send + Sync + 'static,
     P::CTX: Send + Sync,
@@ -182,7 +183,7 @@ async fn connection<P>(
     tcp: TcpStream,
     peer: SocketAddr,
     front: Arc<Front<P>>,
-    tls: Option<Arc<Acceptor>>,
+    tls: Option<TlsAcceptor>,
     held: (Place, mpsc::Sender<()>),
 ) where
     P: ProxyHttp + Send + Sync + 'static,
@@ -192,7 +193,7 @@ async fn connection<P>(
     let viewer = ViewerStream::new(tcp, peer, front.limits.body);
     let stream: Stream = match tls {
         None => Box::new(viewer),
-        Some(acceptor) => match timeout_at(header_by, acceptor.tls_handshake(viewer)).await {
+        Some(acceptor) => match timeout_at(header_by, tls::accept(&acceptor, viewer)).await {
             Ok(Ok(stream)) => Box::new(stream),
             Ok(Err(error)) => return tracing::debug!("TLS handshake with {peer} failed: {error}"),
             Err(_) => return tracing::debug!("TLS handshake with {peer} was too slow"),

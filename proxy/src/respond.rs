@@ -1,6 +1,7 @@
 //! Answers the edge writes itself: generated responses, error pages, redirects.
 //! Every one gets the headers all answers have.
 
+use crate::connection::Connection;
 use crate::ctx::{Asker, Ctx};
 use crate::error::EdgeError;
 use crate::response_headers::{self, Timing};
@@ -108,6 +109,10 @@ pub(crate) fn stamp(ctx: &mut Ctx, header: &mut ResponseHeader, x_cache: &'stati
     }
     if !header.headers.contains_key(VIA) {
         header.insert_header(VIA, ctx.via("1.1"))?;
+    }
+    let connection = ctx.connection.as_deref().and_then(Connection::of_digest);
+    if let (Some(connection), Some(date)) = (connection, header.headers.get(DATE)) {
+        connection.leave_date(date);
     }
     header.insert_header("X-Cache", HeaderValue::from_static(x_cache))?;
     if header.headers.get(&AMZ_CF_POP).is_none_or(|pop| pop != POP) {

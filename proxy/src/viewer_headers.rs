@@ -2,7 +2,10 @@
 //! what the edge knows of a viewer and tells the origin, and the cache key, where a
 //! policy names it. Nobody else may say so: a viewer's own are overwritten.
 
+use crate::connection::Handshake;
+use crate::fingerprint::ClientHello;
 use crate::geo::Geo;
+use crate::wire;
 use http::header::USER_AGENT;
 use http::{HeaderName, HeaderValue, Version};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
@@ -14,6 +17,7 @@ use std::net::SocketAddr;
 pub(crate) struct Viewer<'a> {
     pub(crate) address: Option<SocketAddr>,
     pub(crate) tls: bool,
+    pub(crate) handshake: Option<&'a Handshake>,
     pub(crate) geo: Option<&'a Geo>,
 }
 
@@ -27,6 +31,22 @@ pub(crate) fn make(
         let value = value(name.as_str(), request, viewer);
         let encoded = value.map(|value| utf8_percent_encode(&value, NOT_IN_HEADERS).to_string());
         (name.clone(), encoded.and_then(|value| HeaderValue::from_str(&value).ok()))
+    });
+    made.collect()
+}
+
+/// Those that tell the origin of a custom error page which request failed.
+pub(crate) fn of_failed(
+    names: &[HeaderName],
+    (path, query): &(String, String),
+) -> Vec<(HeaderName, Option<HeaderValue>)> {
+    let made = names.iter().map(|name| {
+        let value = match name.as_str() {
+            "cloudfront-error-uri" => Some(path.as_str()),
+            "cloudfront-error-args" => Some(query.as_str()).filter(|query| !query.is_empty()),
+            _ => None,
+        };
+        (name.clone(), value.and_then(|value| HeaderValue::from_str(value).ok()))
     });
     made.collect()
 }
@@ -46,8 +66,17 @@ fn value(name: &str, request: &RequestHeader, viewer: &Viewer<'_>) -> Option<Str
         "cloudfront-viewer-http-version" => Some(version(request.version).to_owned()),
         "cloudfront-viewer-header-count" => Some(request.headers.len().to_string()),
         "cloudfront-viewer-header-order" => Some(order(request)),
+        "cloudfront-viewer-tls" => viewer.handshake.map(tls),
+        "cloudfront-viewer-ja3-fingerprint" => viewer.handshake?.hello.as_ref().map(ClientHello::ja3),
+        "cloudfront-viewer-ja4-fingerprint" => viewer.handshake?.hello.as_ref().map(ClientHello::ja4),
+        // Of error pages alone.
+        "cloudfront-error-uri" | "cloudfront-error-args" => None,
         geo => viewer.geo.zip(viewer.address).and_then(|(database, address)| database.header(address.ip(), geo)),
     }
+}
+
+fn tls(handshake: &Handshake) -> String {
+    format!("{}:{}:{}", handshake.version, handshake.cipher, handshake.kind())
 }
 
 fn version(version: Version) -> &'static str {
@@ -62,11 +91,11 @@ fn version(version: Version) -> &'static str {
 
 fn order(request: &RequestHeader) -> String {
     let mut order = String::new();
-    for (name, _) in request.case_header_iter() {
+    for line in wire::request_headers(request) {
         if !order.is_empty() {
             order.push(':');
         }
-        order.extend(name.as_slice().iter().filter(|byte| byte.is_ascii()).map(|byte| char::from(*byte)));
+        order.extend(line.name.chars().filter(char::is_ascii));
     }
     // Names are ASCII.
     order.truncate(ORDER_BYTES_MAX);
@@ -165,7 +194,8 @@ mod tests {
         let mut request = RequestHeader::build("GET", b"/", None).unwrap();
         request.append_header("Host", "a.test").unwrap();
         request.append_header("x-one", "1").unwrap();
-        let viewer = Viewer { address: Some("[2001:db8::1]:4711".parse().unwrap()), tls: true, geo: None };
+        let viewer =
+            Viewer { address: Some("[2001:db8::1]:4711".parse().unwrap()), tls: true, handshake: None, geo: None };
         for (name, expected) in [
             ("cloudfront-forwarded-proto", Some("https")),
             ("cloudfront-viewer-address", Some("[2001:db8::1]:4711")),
@@ -173,6 +203,8 @@ mod tests {
             ("cloudfront-viewer-header-count", Some("2")),
             ("cloudfront-viewer-header-order", Some("Host:x-one")),
             ("cloudfront-viewer-country", None),
+            ("cloudfront-viewer-tls", None),
+            ("cloudfront-viewer-ja3-fingerprint", None),
         ] {
             assert_eq!(value(name, &request, &viewer).as_deref(), expected, "{name}");
         }

@@ -3,20 +3,32 @@
 
 use bytes::Bytes;
 use event::{EventResponse, Headers};
-use http::{HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use pingora::Result;
 use pingora::http::{RequestHeader, ResponseHeader};
 
 /// The lines of a request, cased as the viewer sent them.
 pub(crate) fn request_headers(request: &RequestHeader) -> Headers {
+    if !request.has_case() {
+        return lower_case(&request.headers);
+    }
     let lines = request.case_header_iter();
     lines.map(|(name, value)| (text(name.as_slice()), Bytes::copy_from_slice(value.as_bytes()))).collect()
 }
 
 /// The lines of a response, cased as the origin sent them.
 pub(crate) fn response_headers(response: &ResponseHeader) -> Headers {
+    if !response.has_case() {
+        return lower_case(&response.headers);
+    }
     let lines = response.case_header_iter();
     lines.map(|(name, value)| (text(name.as_slice()), Bytes::copy_from_slice(value.as_bytes()))).collect()
+}
+
+/// HTTP/2 knows lower case alone: Pingora keeps no list of names beside.
+fn lower_case(headers: &HeaderMap) -> Headers {
+    let lines = headers.iter();
+    lines.map(|(name, value)| (name.to_string(), Bytes::copy_from_slice(value.as_bytes()))).collect()
 }
 
 /// A response as a function sees it.
@@ -77,6 +89,14 @@ pub(crate) fn edit_response_headers(response: &mut ResponseHeader, left: Headers
 /// A path and its query string as one request target.
 pub(crate) fn target(path: &str, query: &str) -> String {
     if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
+}
+
+/// A host without its port.
+pub(crate) fn host_name(host: &str) -> &str {
+    match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or(rest),
+        None => host.split(':').next().unwrap_or(host),
+    }
 }
 
 fn value(bytes: &[u8]) -> Result<HeaderValue> {

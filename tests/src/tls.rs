@@ -24,6 +24,31 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 /// # Panics
 /// When `name` is no server name.
 pub async fn connect(address: SocketAddr, name: &str, protocols: &[&str]) -> anyhow::Result<TlsStream<TcpStream>> {
+    connect_again(&client(protocols)?, address, name).await
+}
+
+/// As [`connect`], by a client that may have been there before.
+///
+/// # Errors
+/// As [`connect`].
+///
+/// # Panics
+/// As [`connect`].
+pub async fn connect_again(
+    client: &TlsConnector,
+    address: SocketAddr,
+    name: &str,
+) -> anyhow::Result<TlsStream<TcpStream>> {
+    let name = ServerName::try_from(name.to_owned()).expect("a test's server name is valid");
+    let stream = TcpStream::connect(address).await?;
+    Ok(client.connect(name, stream).await?)
+}
+
+/// A client that offers these protocols and remembers its sessions.
+///
+/// # Errors
+/// None that a provider of ours can cause.
+pub fn client(protocols: &[&str]) -> anyhow::Result<TlsConnector> {
     let provider = Arc::new(ring::default_provider());
     let mut config = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()?
@@ -31,9 +56,7 @@ pub async fn connect(address: SocketAddr, name: &str, protocols: &[&str]) -> any
         .with_custom_certificate_verifier(Arc::new(AnyCertificate(provider)))
         .with_no_client_auth();
     config.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
-    let name = ServerName::try_from(name.to_owned()).expect("a test's server name is valid");
-    let stream = TcpStream::connect(address).await?;
-    Ok(TlsConnector::from(Arc::new(config)).connect(name, stream).await?)
+    Ok(TlsConnector::from(Arc::new(config)))
 }
 
 /// Takes TLS connections for `localhost` and passes them on to a plain origin. Ends when dropped.

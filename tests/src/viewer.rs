@@ -61,6 +61,15 @@ impl Ask {
         self
     }
 
+    /// Another method for the same request.
+    ///
+    /// # Panics
+    /// When `method` is not a method.
+    #[must_use]
+    pub fn with(self, method: &str) -> Ask {
+        Ask { method: Method::from_bytes(method.as_bytes()).expect("a test's method is valid"), ..self }
+    }
+
     /// The body does not say its length, and comes in pieces.
     #[must_use]
     pub fn chunked(self) -> Ask {

@@ -90,7 +90,7 @@ fn every_test_that_caching_md_and_policies_md_name_is_there() {
     let page = |name: &str| fs::read_to_string(root.join("docs").join(name)).unwrap();
     let page = page("caching.md") + &page("policies.md");
     let mut sources = String::new();
-    for directory in ["tests/tests", "proxy/src"] {
+    for directory in ["tests/tests", "proxy/src", "deployment/src"] {
         add_sources(&root.join(directory), &mut sources);
     }
     let is_test = |name: &&str| {

@@ -3,7 +3,12 @@
 //! public test suite covers the same ground (`make cache-conformance`); these
 //! need nothing but this repository. docs/caching.md has the choices.
 
-use selvedge_tests::{Answer, Ask, Edge, Origin, RawOrigin, Reply, site, wait_for};
+use selvedge_tests::raw::read_head;
+use selvedge_tests::viewer::ask_http1;
+use selvedge_tests::{Answer, Ask, Edge, Origin, RawOrigin, Reply, site, tls, wait_for};
+use std::time::{Duration, SystemTime};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 /// The origin decides, everything reaches it, and nothing is kept unasked.
 const PASS: &str = "allowed_methods = \"all\"\nforward = \"AllViewer\"\n\
@@ -311,4 +316,67 @@ async fn errors_are_kept_when_the_origin_says_how_long() {
         edge.get("/understood").await;
         assert_eq!(origin.count("/understood"), count);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn options_is_kept_apart_and_only_where_that_is_asked_for() {
+    let origin = Origin::start().await;
+    for body in ["options", "get"] {
+        origin.answer("/a", Answer::fresh_for(600, body));
+    }
+    let cached = format!("{PASS}\ncached_methods = \"read+options\"").replace("\"AllViewer\"", "\"CORS-S3Origin\"");
+    let edge = Edge::builder().config(&site(&origin.url(), &cached)).start().await;
+    let ask = |method: &str| edge.ask(Ask::new(method, "/a").header("authorization", "Basic eDp5"));
+    for (method, cache, body) in [
+        ("OPTIONS", "Miss", "options"),
+        ("OPTIONS", "Hit", "options"),
+        ("GET", "Miss", "get"),
+        ("GET", "Hit", "get"),
+        ("OPTIONS", "Hit", "options"),
+    ] {
+        let reply = ask(method).await;
+        assert_eq!((reply.cache(), reply.text().as_str()), (cache, body), "{method}");
+    }
+    // What is kept for everyone is made for nobody in particular.
+    assert!(origin.requests().iter().all(|seen| seen.header("authorization").is_empty()));
+
+    let edge = Edge::builder().config(&site(&origin.url(), PASS)).start().await;
+    for _ in 0..2 {
+        let reply = edge.ask(Ask::new("OPTIONS", "/a").header("authorization", "Basic eDp5")).await;
+        assert_eq!((reply.cache(), reply.header("cache-status")), ("Miss", "selvedge; fwd=method"));
+        assert_eq!(origin.last().header("authorization"), "Basic eDp5");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_date_is_the_origins_on_misses_and_hits_and_each_answer_has_its_own() {
+    let origin = Origin::start().await;
+    let ago = |seconds| httpdate::fmt_http_date(SystemTime::now() - Duration::from_secs(seconds));
+    let (older, newer) = (ago(200), ago(100));
+    origin.answer("/older", Answer::fresh_for(600, "x").header("date", &older));
+    origin.answer("/newer", Answer::fresh_for(600, "x").header("date", &newer));
+    let builder = Edge::builder().tls();
+    certs::init_local_ca(&builder.path().join("certs"), &["a.example".to_owned()]).expect("a certificate can be made");
+    let edge = builder.config(&site(&origin.url(), PASS)).start().await;
+    for target in ["/older", "/newer", "/older"] {
+        edge.ask(Ask::get(target).host("a.example")).await;
+    }
+    let mut connection = TcpStream::connect(edge.http).await.expect("the edge listens");
+    for (target, expected) in [("/older", &older), ("/newer", &newer), ("/older", &older)] {
+        let request = format!("GET {target} HTTP/1.1\r\nhost: a.example\r\n\r\n");
+        connection.write_all(request.as_bytes()).await.expect("the edge reads");
+        let head = String::from_utf8(read_head(&mut connection).await).expect("a head is text");
+        assert_eq!(head.lines().find_map(|line| line.strip_prefix("Date: ")), Some(expected.as_str()), "{head}");
+        assert_eq!(connection.read_u8().await.expect("the body follows"), b'x');
+    }
+    for target in ["/older", "/newer"] {
+        let stream = tls::connect(edge.https, "a.example", &[]).await.expect("the handshake succeeds");
+        let reply = ask_http1(stream, Ask::get(target).host("a.example")).await.expect("the answer is whole");
+        let expected = if target == "/older" { &older } else { &newer };
+        assert_eq!((reply.cache(), reply.header("date")), ("Hit", expected.as_str()));
+    }
+    // What the edge says itself is of now.
+    let refused = edge.ask(Ask::new("M-SEARCH", "/older").host("a.example")).await;
+    let said = httpdate::parse_http_date(refused.header("date")).expect("a date");
+    assert!(said > SystemTime::now() - Duration::from_secs(60), "{said:?}");
 }

@@ -99,7 +99,8 @@ async fn a_compressed_response_is_revalidated_and_stays_compressed() {
     let origin = Origin::start().await;
     let stale = Answer::new(200).header("cache-control", "max-age=60").header("age", "60");
     origin.answer("/a", stale.header("content-type", "text/css").header("etag", "\"e\"").body(page()));
-    origin.answer("/a", Answer::new(304).header("etag", "\"e\"").header("cache-control", "max-age=600"));
+    let unchanged = Answer::new(304).header("etag", "\"e\"").header("cache-control", "max-age=600");
+    origin.answer("/a", unchanged.header("vary", "origin"));
     let edge = edge(&origin.url(), "compress = true\ncache = { min_ttl = \"0s\" }").await;
     let ask = || Ask::get("/a").header("accept-encoding", "gzip");
     let first = edge.ask(ask()).await;
@@ -107,6 +108,7 @@ async fn a_compressed_response_is_revalidated_and_stays_compressed() {
         let reply = edge.ask(ask()).await;
         assert_eq!((reply.cache(), reply.header("content-encoding"), reply.header("etag")), (cache, "gzip", "W/\"e\""));
         assert_eq!(reply.body, first.body);
+        assert_eq!(reply.lines("vary").join(",").to_ascii_lowercase(), "origin,accept-encoding");
     }
     assert_eq!((origin.count("/a"), origin.last().header("if-none-match")), (2, "W/\"e\""));
 }

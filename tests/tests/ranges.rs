@@ -129,3 +129,26 @@ async fn a_range_is_served_while_the_rest_is_still_on_its_way() {
     assert!(whole.await.expect("the viewer does not panic").ends_with("0123456789"));
     origin.await.expect("the origin does not panic");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_range_of_what_is_too_large_to_store_is_the_origins() {
+    let origin = Origin::start().await;
+    origin.answer("/a", Answer::fresh_for(600, vec![b'x'; 50_000]));
+    let part = Answer::new(206).header("content-range", "bytes 0-3/50000").header("cache-control", "max-age=600");
+    origin.answer("/a", part.body("part"));
+    let config = site(&origin.url(), "forward = \"AllViewer\"");
+    let edge = Edge::builder().server("cache_object_size_max = \"10 KB\"").config(&config).start().await;
+    let ask = || edge.ask(Ask::get("/a").header("range", "bytes=0-3"));
+    // Nobody knows yet how large it is.
+    let first = ask().await;
+    assert!(first.body.len() == 50_000 || first.status == 206, "{}", first.status);
+    for asked in [2, 3] {
+        let reply = ask().await;
+        assert_eq!((reply.status, reply.text().as_str(), reply.cache()), (206, "part", "Miss"));
+        assert_eq!((origin.count("/a"), origin.last().header("range")), (asked, "bytes=0-3"));
+    }
+    // A whole one is whole still.
+    origin.answer("/b", Answer::fresh_for(600, "0123456789"));
+    let reply = edge.ask(Ask::get("/b").header("range", "bytes=0-3")).await;
+    assert_eq!((reply.status, reply.text().as_str()), (206, "0123"));
+}

@@ -79,3 +79,62 @@ async fn https_only_refuses_plain_http() {
     let reply = ask_http1(stream, Ask::get("/a").host("a.example")).await.expect("the answer is whole");
     assert_eq!(reply.status, 200);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_origin_hears_of_the_handshake() {
+    let origin = Origin::start().await;
+    let names =
+        "[\"CloudFront-Viewer-TLS\", \"CloudFront-Viewer-JA3-Fingerprint\", \"CloudFront-Viewer-JA4-Fingerprint\"]";
+    let forward = format!("cache = \"CachingDisabled\"\nforward = {{ edge_headers = {names} }}");
+    let edge = edge(&origin, &forward).await;
+    let ask = || Ask::get("/a").host("a.example").header("cloudfront-viewer-tls", "TLSv1.3:mine");
+    let client = tls::client(&["h2"]).expect("the client is made");
+    let mut heard = Vec::new();
+    for connection in ["fullHandshake", "sessionResumed"] {
+        let stream = tls::connect_again(&client, edge.https, "a.example").await.expect("the handshake succeeds");
+        ask_http2(stream, vec![ask(), ask()]).await.expect("the answers are whole");
+        let seen = origin.requests().split_off(heard.len());
+        let mut kinds: Vec<&str> =
+            seen.iter().filter_map(|seen| seen.header("cloudfront-viewer-tls").rsplit(':').next()).collect();
+        kinds.sort_unstable();
+        assert_eq!(kinds, ["connectionReused", connection]);
+        heard = origin.requests();
+    }
+    assert!(heard.iter().all(|seen| seen.header("cloudfront-viewer-tls").starts_with("TLSv1.3:TLS_AES_")), "{heard:?}");
+    let ja3: Vec<&str> = heard.iter().map(|seen| seen.header("cloudfront-viewer-ja3-fingerprint")).collect();
+    assert!(ja3.iter().all(|print| print.len() == 32) && ja3[0] == ja3[1], "{ja3:?}");
+    let ja4: Vec<&str> = heard.iter().map(|seen| seen.header("cloudfront-viewer-ja4-fingerprint")).collect();
+    assert!(ja4.iter().all(|print| print.starts_with("t13d") && print.len() == 36), "{ja4:?}");
+    assert!(ja4[0].contains("h2_") && ja4[0] == ja4[1], "{ja4:?}");
+    // Plain HTTP has none of it, whatever the viewer says.
+    edge.ask(ask()).await;
+    let names = ["tls", "ja3-fingerprint", "ja4-fingerprint"].map(|name| format!("cloudfront-viewer-{name}"));
+    assert!(names.iter().all(|name| origin.last().header(name).is_empty()), "{:?}", origin.last());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn functions_and_origins_see_the_headers_of_http_2() {
+    let origin = Origin::start().await;
+    let builder = Edge::builder().tls();
+    certs::init_local_ca(&builder.path().join("certs"), &["a.example".to_owned()]).expect("a certificate can be made");
+    let code = "export const handler = async event => {\n\
+                const { request } = event.Records[0].cf;\n\
+                request.headers['x-saw'] = [{ value: Object.keys(request.headers).sort().join() }];\n\
+                return request;\n};\n";
+    let behavior = "cache = \"CachingDisabled\"\nforward = \"AllViewer\"\nhooks.viewer-request = \"look\"";
+    let edge = builder.function("look", code).config(&site(&origin.url(), behavior)).start().await;
+    let stream = tls::connect(edge.https, "a.example", &["h2"]).await.expect("the handshake succeeds");
+    let ask =
+        Ask::get("/a").host("a.example").header("x-own", "1").header("cookie", "a=1").header("accept", "text/css");
+    ask_http2(stream, vec![ask]).await.expect("the answer is whole");
+    let seen = origin.last();
+    for (name, value) in [
+        ("x-own", "1"),
+        ("cookie", "a=1"),
+        ("accept", "text/css"),
+        ("x-saw", "accept,cookie,host,x-own"),
+        ("host", "a.example"),
+    ] {
+        assert_eq!(seen.header(name), value, "{name}");
+    }
+}

@@ -8,7 +8,9 @@ use toml::Spanned;
 use super::distribution::Scope;
 use super::origin_group::Group;
 use super::{Context, geo, key_group, policy, response_headers};
-use crate::model::{AllowedMethods, Behavior, CachePolicy, Failover, Hook, Hooks, Origin, ViewerProtocol};
+use crate::model::{
+    AllowedMethods, Behavior, CachePolicy, CachedMethods, Failover, Hook, Hooks, Origin, ViewerProtocol,
+};
 use crate::pattern::PathPattern;
 use crate::raw::{NameOr, Named, RawBehavior, RawDistribution, RawHook, Text};
 
@@ -60,6 +62,7 @@ impl Checker<'_, '_> {
         let origin = self.origin(spanned);
         let (origin, failover) = origin.map_or((None, None), |(origin, failover)| (Some(origin), failover));
         let allowed_methods = self.allowed_methods(raw.allowed_methods.as_ref());
+        let cached_methods = self.cached_methods(raw.cached_methods.as_ref(), allowed_methods);
         let viewer_protocol = self.viewer_protocol(raw.viewer_protocol.as_ref());
         let trusted_key_groups = key_group::trusted(self.ctx, self.scope.key_groups, &raw.trusted_key_groups);
         let cache = policy::cache(self.ctx, raw.cache.as_ref());
@@ -77,6 +80,7 @@ impl Checker<'_, '_> {
             origin: origin?,
             failover,
             allowed_methods,
+            cached_methods,
             viewer_protocol,
             trusted_key_groups,
             edge_headers: geo::edge_headers(&cache, &forward),
@@ -114,6 +118,24 @@ impl Checker<'_, '_> {
                 let message = format!("allowed_methods {other:?} is not one of \"read\", \"read+options\", \"all\"");
                 self.ctx.findings.add(raw.span(), message);
                 AllowedMethods::Read
+            }
+        }
+    }
+
+    fn cached_methods(&mut self, raw: Option<&Text>, allowed: AllowedMethods) -> CachedMethods {
+        match raw.map(|raw| (raw.get_ref().as_str(), raw)) {
+            None | Some(("read", _)) => CachedMethods::Read,
+            Some(("read+options", raw)) => {
+                if allowed == AllowedMethods::Read {
+                    let message = "cached_methods has OPTIONS, which allowed_methods does not let in";
+                    self.ctx.findings.add(raw.span(), message);
+                }
+                CachedMethods::ReadAndOptions
+            }
+            Some((other, raw)) => {
+                let message = format!("cached_methods {other:?} is not one of \"read\", \"read+options\"");
+                self.ctx.findings.add(raw.span(), message);
+                CachedMethods::Read
             }
         }
     }

@@ -141,6 +141,10 @@ fn key_headers(ctx: &mut Context, raw: &[Text]) -> Vec<HeaderName> {
             };
             ctx.findings.add(text.span(), format!("header {name} cannot be part of a cache key{advice}"));
         }
+        if !edge_headers::may_be_keyed(&name) {
+            let message = format!("header {name} cannot be part of a cache key: name it in forward");
+            ctx.findings.add(text.span(), message);
+        }
         geo::can_be_made(ctx, &name, text.span());
         if !names.contains(&name) {
             names.push(name);

@@ -26,6 +26,7 @@ pub(super) fn server(ctx: &mut Context, raw: &RawServer) -> Server {
         None if https.is_empty() => vec![HTTP_DEFAULT.parse().expect("the default is an address")],
         None => Vec::new(),
     };
+    let metrics = addresses(ctx, "metrics", raw.metrics.as_slice(), &mut seen).pop();
     let cache_bytes = ctx.size("cache_size", raw.cache_size.as_ref(), CACHE_BYTES_DEFAULT, 1 << 20..=1 << 40);
     let object_max = ctx.size(
         "cache_object_size_max",
@@ -48,6 +49,7 @@ pub(super) fn server(ctx: &mut Context, raw: &RawServer) -> Server {
         https,
         data_dir: ctx.path(raw.data_dir.as_ref().map_or(DATA_DIR_DEFAULT, |dir| dir.get_ref())),
         geo_database: raw.geo_database.as_ref().map(|file| geo_database(ctx, file)),
+        metrics,
         cache_bytes,
         cache_object_bytes_max: object_max,
         cache_disk: cache_disk::cache_disk(ctx, raw.cache_disk.as_ref(), object_max),

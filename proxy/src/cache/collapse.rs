@@ -2,10 +2,12 @@
 //! keys whose last response could not have served them. Waiting for such a one
 //! only makes the viewers of a page that is not cached queue up.
 
+use super::changes::Changes;
 use moka::sync::Cache as Moka;
 use pingora::cache::CacheKey;
 use pingora::cache::key::{CacheHashKey, HashBinary};
 use pingora::cache::lock::{CacheKeyLock, CacheLock, LockStatus, Locked, WritePermit};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The lock table of the cache.
@@ -13,12 +15,13 @@ pub(crate) struct Collapse {
     locks: CacheLock,
     /// Keys whose requests do not wait for each other.
     alone: Moka<HashBinary, ()>,
+    changes: Arc<Changes>,
 }
 
 impl Collapse {
-    pub(crate) fn new() -> Collapse {
+    pub(crate) fn new(changes: Arc<Changes>) -> Collapse {
         let alone = Moka::builder().max_capacity(ALONE_MAX).time_to_live(ALONE_FOR).build();
-        Collapse { locks: CacheLock::new(LOCK_AGE_MAX), alone }
+        Collapse { locks: CacheLock::new(LOCK_AGE_MAX), alone, changes }
     }
 
     /// The response of this key serves those who wait for it.
@@ -35,10 +38,27 @@ impl Collapse {
     }
 }
 
+impl Collapse {
+    fn lock_together(&self, key: &CacheKey, stale_writer: bool) -> Locked {
+        let permit = match self.locks.lock(key, stale_writer) {
+            Locked::Write(permit) => permit,
+            waits => return waits,
+        };
+        if !self.changes.came_since_look(&key.combined_bin()) {
+            return Locked::Write(permit);
+        }
+        // The response of the last one who held this lock came after this request had
+        // looked for it: it is to look again, as one who waited and need wait no more.
+        let looks_again = self.locks.lock(key, stale_writer);
+        self.locks.release(key, permit, LockStatus::Done);
+        looks_again
+    }
+}
+
 impl CacheKeyLock for Collapse {
     fn lock(&self, key: &CacheKey, stale_writer: bool) -> Locked {
         if !self.alone.contains_key(&key.primary_bin()) {
-            return self.locks.lock(key, stale_writer);
+            return self.lock_together(key, stale_writer);
         }
         let mut mark = http::Extensions::new();
         mark.insert(Alone);
@@ -77,7 +97,7 @@ mod tests {
 
     #[test]
     fn one_fetches_and_others_wait_until_it_is_done() {
-        let (collapse, key) = (Collapse::new(), CacheKey::new("a", ""));
+        let (collapse, key) = (Collapse::new(Arc::new(Changes::new())), CacheKey::new("a", ""));
         let first = collapse.lock(&key, false);
         assert!(first.is_write());
         assert!(!collapse.lock(&key, false).is_write());
@@ -89,7 +109,7 @@ mod tests {
 
     #[test]
     fn nobody_waits_for_a_response_that_serves_one() {
-        let (collapse, key) = (Collapse::new(), CacheKey::new("a", ""));
+        let (collapse, key) = (Collapse::new(Arc::new(Changes::new())), CacheKey::new("a", ""));
         let waited_for = collapse.lock(&key, false);
         collapse.alone(&key);
         let (one, two) = (collapse.lock(&key, false), collapse.lock(&key, false));

@@ -34,7 +34,11 @@ impl Directives {
     /// else from `Cache-Control`.
     pub(crate) fn of(headers: &HeaderMap) -> Directives {
         let targeted = targeted(headers).or_else(|| surrogate_control(headers));
-        targeted.unwrap_or_else(|| listed(headers, CACHE_CONTROL.as_str(), |_| true))
+        targeted.unwrap_or_else(|| {
+            let mut found = Directives::default();
+            each(headers, CACHE_CONTROL.as_str(), |directive| found.add_text(directive));
+            found
+        })
     }
 
     /// How long the response is fresh by its own word, `Expires` aside.
@@ -56,6 +60,14 @@ impl Directives {
     /// Whether it may answer a request without the `Authorization` it was made for (RFC 9111 3.5).
     pub(crate) fn allows_authorized(&self) -> bool {
         self.public || self.must_revalidate || self.s_maxage.is_some()
+    }
+
+    /// Adds a directive in the syntax of `Cache-Control`.
+    fn add_text(&mut self, directive: &str) {
+        match directive.split_once('=') {
+            Some((name, value)) => self.add(name.trim_end(), Some(Value::Text(unquoted(name, value)))),
+            None => self.add(directive, None),
+        }
     }
 
     /// The first of several directives of one name counts (RFC 9111 4.2.1); a
@@ -116,19 +128,11 @@ impl Value<'_> {
     }
 }
 
-/// The directives of a field in the syntax of `Cache-Control`.
-fn listed(headers: &HeaderMap, name: &str, ours: impl Fn(&str) -> bool) -> Directives {
-    let mut found = Directives::default();
+/// Gives each member of a field that is a list to `take`.
+fn each(headers: &HeaderMap, name: &str, mut take: impl FnMut(&str)) {
     for value in headers.get_all(name) {
-        let text = String::from_utf8_lossy(value.as_bytes());
-        for directive in split_outside_quotes(&text).filter(|directive| ours(directive)) {
-            match directive.split_once('=') {
-                Some((name, value)) => found.add(name.trim_end(), Some(Value::Text(unquoted(name, value)))),
-                None => found.add(directive, None),
-            }
-        }
+        split_outside_quotes(&String::from_utf8_lossy(value.as_bytes())).for_each(&mut take);
     }
-    found
 }
 
 /// A value without its quotes. White space around `=` makes it no value at all.
@@ -175,11 +179,25 @@ fn targeted(headers: &HeaderMap) -> Option<Directives> {
 }
 
 /// Its older form, of the W3C's Edge Architecture. A directive with a target
-/// (`max-age=60;name`) is for a surrogate that announced that name; this one announces none.
+/// (`max-age=60;name`) is for the surrogate of that name, and above one without.
 fn surrogate_control(headers: &HeaderMap) -> Option<Directives> {
-    let found = listed(headers, "surrogate-control", |directive| !directive.contains(';'));
+    let mut found = Directives::default();
+    // What is said first counts.
+    each(headers, "surrogate-control", |directive| {
+        let targeted = directive.rsplit_once(';').filter(|(_, target)| target.trim() == SURROGATE);
+        targeted.into_iter().for_each(|(directive, _)| found.add_text(directive.trim_end()));
+    });
+    each(headers, "surrogate-control", |directive| {
+        if !directive.contains(';') {
+            found.add_text(directive);
+        }
+    });
     (found != Directives::default()).then_some(Directives { targeted: true, ..found })
 }
+
+/// Announces this cache to an origin, under the name that [`Directives::of`] goes by.
+pub(crate) const SURROGATE_CAPABILITY: &str = "selvedge=\"Surrogate/1.0\"";
+const SURROGATE: &str = "selvedge";
 
 /// CloudFront's bound of every lifetime, seconds: one hundred years.
 const DELTA_SECONDS_MAX: u64 = 100 * 365 * 86_400;
@@ -260,7 +278,7 @@ mod tests {
         let surrogate = of(&[("cdn-cache-control", "max-age=1"), ("surrogate-control", "max-age=60")]);
         assert_eq!(surrogate.max_age, Some(Duration::from_secs(1)));
         let surrogate = of(&[
-            ("surrogate-control", "content=\"ESI/1.0\", max-age=60, no-store;other"),
+            ("surrogate-control", "content=\"ESI/1.0\", max-age=9, max-age=60;selvedge, no-store;other"),
             ("cache-control", "private"),
         ]);
         assert_eq!(

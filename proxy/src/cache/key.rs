@@ -3,18 +3,19 @@
 //! the accepted encodings. Pure.
 
 use deployment::{Behavior, CachePolicy, Distribution, HeaderSelection, Selection};
-use http::HeaderMap;
 use http::header::{ACCEPT_ENCODING, COOKIE, HOST};
+use http::{HeaderMap, Method};
 use sha2::{Digest, Sha256};
 
 /// The cache key's bytes: every part with its length before it, so that no part
 /// can pass for another. Holds the distribution, the behavior, the raw path, and
-/// what the cache policy names (AWS: "Understand the cache key"). The viewer's
-/// host is in it only where it reaches the origin; the scheme never is.
-pub(crate) fn cache_key(place: &Place<'_>, headers: &HeaderMap) -> Vec<u8> {
+/// what the cache policy names (AWS: "Understand the cache key"), and `OPTIONS`: reads
+/// share theirs. The viewer's host and scheme are in it where they reach the origin.
+pub(crate) fn cache_key(place: &Place<'_>, method: &Method, headers: &HeaderMap) -> Vec<u8> {
     let policy = &place.behavior.cache;
     let mut key = place.bytes();
-    for name in policy.headers.iter().filter(|name| *name != HOST) {
+    let scheme = place.behavior.edge_headers.iter().find(|name| *name == SCHEME && !policy.headers.contains(name));
+    for name in policy.headers.iter().filter(|name| *name != HOST).chain(scheme) {
         let values = headers.get_all(name);
         key.part(name.as_str());
         key.part((values.iter().count() as u64).to_le_bytes());
@@ -26,6 +27,9 @@ pub(crate) fn cache_key(place: &Place<'_>, headers: &HeaderMap) -> Vec<u8> {
     }
     if let AcceptEncoding::Normalized(value) = accept_encoding(policy, headers) {
         key.part(value);
+    }
+    if method == Method::OPTIONS {
+        key.part(method.as_str());
     }
     key.0
 }
@@ -54,9 +58,10 @@ impl Place<'_> {
 
     /// For what is stored: hits do without.
     pub(crate) fn key(&self) -> PlaceKey {
-        let mut first = [0; 16];
-        first.copy_from_slice(&Sha256::digest(self.bytes().0)[..16]);
-        PlaceKey(first)
+        let mut key = [0; 16];
+        key[..4].copy_from_slice(&BehaviorKey::of(self.distribution, self.behavior).0);
+        key[4..].copy_from_slice(&Sha256::digest(self.bytes().0)[..12]);
+        PlaceKey(key)
     }
 
     fn bytes(&self) -> KeyBytes {
@@ -73,7 +78,28 @@ impl Place<'_> {
     }
 }
 
+/// A behavior of a distribution: where its places begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct BehaviorKey([u8; 4]);
+
+impl BehaviorKey {
+    pub(crate) fn of(distribution: &Distribution, behavior: &Behavior) -> BehaviorKey {
+        let mut parts = KeyBytes::default();
+        parts.part(&distribution.id);
+        parts.part(behavior.pattern.as_str());
+        let mut first = [0; 4];
+        first.copy_from_slice(&Sha256::digest(parts.0)[..4]);
+        BehaviorKey(first)
+    }
+}
+
 impl PlaceKey {
+    /// The behavior that stored what is there.
+    pub(crate) fn behavior(&self) -> BehaviorKey {
+        let [a, b, c, d, ..] = self.0;
+        BehaviorKey([a, b, c, d])
+    }
+
     /// A key that was stored as these bytes.
     pub(crate) fn of(bytes: [u8; 16]) -> PlaceKey {
         PlaceKey(bytes)
@@ -83,6 +109,9 @@ impl PlaceKey {
         self.0
     }
 }
+
+/// The header that tells the origin which scheme the viewer used.
+const SCHEME: &str = "cloudfront-forwarded-proto";
 
 #[derive(Default)]
 struct KeyBytes(Vec<u8>);
@@ -258,6 +287,7 @@ mod tests {
     fn behavior(policy: CachePolicy) -> Behavior {
         Behavior {
             trusted_key_groups: Vec::new(),
+            cached_methods: deployment::CachedMethods::ReadAndOptions,
             edge_headers: Vec::new(),
             failover: None,
             compress: false,
@@ -307,6 +337,7 @@ mod tests {
             paths in prop::array::uniform2("/[ab/]{0,3}"), queries in prop::array::uniform2("[ab=&]{0,4}"),
             hosts in prop::array::uniform2("[ab]{1,2}"), lines in prop::array::uniform2(prop::collection::vec("[ab]{0,2}", 0..3)),
             cookies in prop::array::uniform2("[ab=;]{0,4}"),
+            methods in prop::array::uniform2(prop::sample::select(vec![Method::GET, Method::HEAD, Method::OPTIONS])),
         ) {
             let behavior = behavior(CachePolicy {
                 headers: vec![HeaderName::from_static("x-a")],
@@ -325,7 +356,8 @@ mod tests {
             };
             let key = |nth: usize| {
                 let (path, query, host) = (paths[nth].as_str(), queries[nth].as_str(), hosts[nth].as_str());
-                cache_key(&Place { distribution: &distribution, behavior: &behavior, path, query, host }, &request(nth))
+                let place = Place { distribution: &distribution, behavior: &behavior, path, query, host };
+                cache_key(&place, &methods[nth], &request(nth))
             };
             let meaning = |nth: usize| (
                 paths[nth].clone(),
@@ -333,6 +365,7 @@ mod tests {
                 hosts[nth].clone(),
                 lines[nth].clone(),
                 selected_cookies(&request(nth), |name| name == "a"),
+                methods[nth] == Method::OPTIONS,
             );
             prop_assert_eq!(key(0) == key(1), meaning(0) == meaning(1));
         }

@@ -9,10 +9,12 @@ mod object;
 mod places;
 mod writer;
 
+use crate::cache::changes::Changes;
+use crate::cache::counters::{Counters, Tier};
 use crate::cache::key::PlaceKey;
 use async_trait::async_trait;
 use deployment::Server;
-use disk::{Announced, Disk, DiskError, Entry};
+use disk::{Above, Announced, Disk, DiskError, Entry};
 use filling::{Filling, FillingReader};
 use moka::notification::RemovalCause;
 use moka::ops::compute::{CompResult, Op};
@@ -41,6 +43,7 @@ pub(crate) struct Store {
     /// What is being fetched now; a key may have several fetchers.
     filling: Mutex<HashMap<HashBinary, Vec<Arc<Filling>>>>,
     last_write: AtomicU64,
+    changes: Arc<Changes>,
     object_bytes_max: u64,
     disk: Option<Arc<Disk>>,
     /// Objects on their way from disk to memory, so that each is read once.
@@ -54,11 +57,16 @@ impl Store {
     ///
     /// # Errors
     /// Another process uses the directory.
-    pub(crate) fn open(server: &Server) -> Result<Store, DiskError> {
-        let mut store = Store::in_memory(server.cache_bytes, server.cache_object_bytes_max);
+    pub(crate) fn open(server: &Server, changes: &Arc<Changes>, counters: &Arc<Counters>) -> Result<Store, DiskError> {
+        let mut store = Store::in_memory(server.cache_bytes, server.cache_object_bytes_max, counters);
+        store.changes = Arc::clone(changes);
         let Some(config) = &server.cache_disk else { return Ok(store) };
-        let objects = store.objects.clone();
-        store.disk = match Disk::open(config, Box::new(move |key| objects.contains_key(key))) {
+        let (objects, counters) = (store.objects.clone(), Arc::clone(counters));
+        let above = Above {
+            holds: Box::new(move |key| objects.contains_key(key)),
+            hears_of_evicted: Box::new(move |place| counters.evicted(place, Tier::Disk)),
+        };
+        store.disk = match Disk::open(config, above) {
             Ok(disk) => Some(disk),
             Err(error @ DiskError::InUse { .. }) => return Err(error),
             Err(error @ DiskError::Unusable { .. }) => {
@@ -69,13 +77,16 @@ impl Store {
         Ok(store)
     }
 
-    fn in_memory(bytes: u64, object_bytes_max: u64) -> Store {
+    fn in_memory(bytes: u64, object_bytes_max: u64, counters: &Arc<Counters>) -> Store {
         let places = Arc::new(Places::default());
-        let left = Arc::clone(&places);
+        let (left, counters) = (Arc::clone(&places), Arc::clone(counters));
         let objects = Moka::builder()
             .max_capacity(bytes)
             .weigher(|_: &HashBinary, object: &Arc<Object>| object.weight())
             .eviction_listener(move |key, object: Arc<Object>, cause| {
+                if cause == RemovalCause::Size {
+                    counters.evicted(object.place(), Tier::Memory);
+                }
                 if cause != RemovalCause::Replaced {
                     left.remove(object.place(), &key);
                 }
@@ -86,6 +97,7 @@ impl Store {
             places,
             filling: Mutex::default(),
             last_write: AtomicU64::new(0),
+            changes: Arc::new(Changes::new()),
             object_bytes_max,
             disk: None,
             promoting: Mutex::default(),
@@ -96,6 +108,16 @@ impl Store {
     pub(crate) fn object_bytes_max(&self) -> u64 {
         let on_disk = self.disk.as_ref().map_or(0, |disk| disk.object_bytes_max());
         self.object_bytes_max.max(on_disk)
+    }
+
+    /// How many responses are in memory, and the bytes they take.
+    pub(crate) fn in_memory_size(&self) -> (u64, u64) {
+        (self.objects.entry_count(), self.objects.weighted_size())
+    }
+
+    /// How many responses are on disk, where there is one, and the bytes they take.
+    pub(crate) fn on_disk_size(&self) -> Option<(u64, u64)> {
+        self.disk.as_ref().map(|disk| disk.size())
     }
 
     /// Removes every response of a place, and those on their way. When this returns they
@@ -136,6 +158,16 @@ impl Store {
         if let (Some(disk), Some(announced)) = (&self.disk, announced) {
             disk.write_behind(announced, object);
         }
+    }
+
+    async fn find(&self, key: HashBinary) -> Option<(CacheMeta, HitHandler)> {
+        if let Some(filling) = self.filling_of(&key, None) {
+            return Some(filling_hit(filling));
+        }
+        if let Some(object) = self.objects.get(&key) {
+            return Some(hit(&object));
+        }
+        self.lookup_disk(self.disk.as_ref()?, key).await
     }
 
     async fn lookup_disk(&self, disk: &Arc<Disk>, key: HashBinary) -> Option<(CacheMeta, HitHandler)> {
@@ -199,16 +231,10 @@ fn filling_hit(filling: Arc<Filling>) -> (CacheMeta, HitHandler) {
 impl Storage for Store {
     async fn lookup(&'static self, key: &CacheKey, _: &SpanHandle) -> Result<Option<(CacheMeta, HitHandler)>> {
         let key = key.combined_bin();
-        if let Some(filling) = self.filling_of(&key, None) {
-            return Ok(Some(filling_hit(filling)));
-        }
-        if let Some(object) = self.objects.get(&key) {
-            return Ok(Some(hit(&object)));
-        }
-        match &self.disk {
-            Some(disk) => Ok(self.lookup_disk(disk, key).await),
-            None => Ok(None),
-        }
+        let look = self.changes.look(&key);
+        let found = self.find(key).await;
+        Changes::looked(look);
+        Ok(found)
     }
 
     async fn lookup_streaming_write(
@@ -232,6 +258,7 @@ impl Storage for Store {
         };
         let filling = Arc::new(Filling::new(write, place, stored));
         self.filling.lock().entry(key).or_default().push(Arc::clone(&filling));
+        self.changes.add(&key);
         Ok(Box::new(Writer::new(self, key, filling)))
     }
 
@@ -261,6 +288,7 @@ impl Storage for Store {
             Some(disk) => disk.update(key, stored).await,
             None => false,
         };
+        self.changes.add(&key);
         Ok(on_disk || matches!(refreshed, CompResult::ReplacedWith(_)))
     }
 

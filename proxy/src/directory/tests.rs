@@ -4,8 +4,10 @@ use super::*;
 use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Bytes;
+use hyper_util::rt::TokioIo;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use tokio::net::UnixStream;
 
 struct Answer {
     status: StatusCode,

@@ -5,6 +5,7 @@ use crate::cache::key::ForwardsHeaders;
 use crate::cache::policy::{self, Arrival, Asker, Lifetime};
 use crate::cache::vary::{Variance, variance};
 use crate::cache::{CustomErrorPage, fields, key::Place};
+use crate::compress;
 use crate::ctx::{Ctx, Site};
 use crate::{origin, respond};
 use http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, DATE, TRAILER, TRANSFER_ENCODING};
@@ -18,9 +19,10 @@ use std::time::{Duration, SystemTime};
 pub(super) fn admit(edge: &Edge, session: &Session, response: &ResponseHeader, ctx: &mut Ctx) -> RespCacheable {
     let length = response.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if length.is_some_and(|length| length > edge.cache.store.object_bytes_max()) {
+        session.cache.maybe_cache_key().into_iter().for_each(|key| edge.cache.remember_too_large(key));
         return RespCacheable::Uncacheable(NoCacheReason::ResponseTooLarge);
     }
-    let refreshed = ctx.not_modified.take().and_then(|not_modified| refresh(session, &not_modified));
+    let refreshed = ctx.not_modified.take().and_then(|not_modified| refresh(session, &not_modified, ctx));
     let response = refreshed.as_ref().unwrap_or(response);
     let meta = meta(session.req_header(), response, ctx).filter(|_| ctx.failure.is_none());
     let meta = meta.filter(|_| !invalidate::taken_out_meanwhile(edge, session.req_header(), response, ctx));
@@ -60,8 +62,10 @@ fn serves_others(meta: &CacheMeta) -> bool {
 }
 
 /// The stored header with what a 304 says of it (RFC 9111 3.2).
-fn refresh(session: &Session, not_modified: &ResponseHeader) -> Option<ResponseHeader> {
+fn refresh(session: &Session, not_modified: &ResponseHeader, ctx: &Ctx) -> Option<ResponseHeader> {
     let mut header = session.cache.maybe_cache_meta()?.response_header_copy();
+    let compresses = ctx.site.as_ref().is_some_and(|site| site.behavior.compress);
+    let told_encodings_apart = compresses && compress::tells_encodings_apart(&header);
     if not_modified.headers.get(DATE).is_none() {
         header.remove_header(&DATE);
     }
@@ -70,6 +74,10 @@ fn refresh(session: &Session, not_modified: &ResponseHeader) -> Option<ResponseH
         for value in values {
             header.append_header(name.clone(), value).ok()?;
         }
+    }
+    if told_encodings_apart {
+        // The origin knows nothing of the encoding that the edge chose.
+        compress::tell_encodings_apart(&mut header).ok()?;
     }
     Some(header)
 }

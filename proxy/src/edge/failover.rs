@@ -4,7 +4,6 @@
 
 use crate::ctx::{Ctx, Site};
 use deployment::Origin;
-use http::Method;
 use pingora::proxy::Session;
 use pingora::{Error, ErrorType};
 use std::sync::Arc;
@@ -20,7 +19,7 @@ pub(super) fn origin<'a>(ctx: &Ctx, site: &'a Site) -> &'a Arc<Origin> {
 pub(super) fn take_over(session: &Session, ctx: &mut Ctx, status: u16) -> bool {
     let Some(failover) = ctx.site.as_ref().and_then(|site| site.behavior.failover.clone()) else { return false };
     let method = &session.req_header().method;
-    let reads = method == Method::GET || method == Method::HEAD;
+    let reads = ctx.site.as_ref().is_some_and(|site| site.behavior.cached_methods.has(method));
     let begun = ctx.origin_answered || ctx.failure.is_some() || ctx.answer.is_some();
     if ctx.failed_over || begun || !reads || !failover.statuses.contains(&status) {
         return false;

@@ -1,13 +1,14 @@
 //! Phases 2, 5 and 6: the cache key, the origin's address, and what is sent to it.
 
 use super::{Edge, admit, failover, origin_request};
+use crate::cache::directives::SURROGATE_CAPABILITY;
 use crate::cache::{key, policy};
 use crate::ctx::Ctx;
 use crate::guard::upload;
 use crate::origin::{self, GatedConnector};
 use crate::wire;
 use http::Method;
-use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
+use http::header::{CONNECTION, CONTENT_LENGTH, RANGE, TRANSFER_ENCODING, UPGRADE};
 use pingora::cache::CacheKey;
 use pingora::http::RequestHeader;
 use pingora::proxy::Session;
@@ -19,9 +20,15 @@ use std::time::{Duration, Instant};
 /// Turns the cache on for reads of behaviors that cache.
 pub(super) fn enable_cache(edge: &Edge, session: &mut Session, ctx: &Ctx) {
     let Some(site) = &ctx.site else { return };
-    let method = &session.req_header().method;
-    let reads = method == Method::GET || method == Method::HEAD;
-    if reads && policy::caches(&site.behavior.cache) && !session.as_downstream().is_upgrade_req() {
+    let cached = site.behavior.cached_methods.has(&session.req_header().method);
+    // A body is in no key: what was made of it is for nobody else.
+    let bare = !session.as_downstream().is_upgrade_req() && session.as_downstream_mut().is_body_empty();
+    if !cached || !bare || !policy::caches(&site.behavior.cache) {
+        return;
+    }
+    // A part of what cannot be stored is the origin's to cut: nobody has to wait for the whole.
+    let part = session.req_header().headers.contains_key(RANGE);
+    if !part || !key(session, ctx).is_ok_and(|key| edge.cache.is_too_large(&key)) {
         edge.cache.enable(&mut session.cache);
     }
 }
@@ -32,7 +39,7 @@ pub(super) fn key(session: &Session, ctx: &Ctx) -> Result<CacheKey> {
         return Error::e_explain(ErrorType::InternalError, "no behavior was chosen for this request");
     };
     let request = session.req_header();
-    let bytes = key::cache_key(&admit::place(site, request, &ctx.host), &request.headers);
+    let bytes = key::cache_key(&admit::place(site, request, &ctx.host), &request.method, &request.headers);
     Ok(CacheKey::new(bytes, ""))
 }
 
@@ -74,7 +81,7 @@ async fn find_peer(edge: &Edge, session: &mut Session, ctx: &mut Ctx) -> Result<
 
 /// Makes Pingora's copy of the viewer's request the origin's request. What frames
 /// the body and what asks for an upgrade stay Pingora's (trap i).
-pub(super) fn fill_request(up: &mut RequestHeader, ctx: &mut Ctx) -> Result<()> {
+pub(super) fn fill_request(session: &Session, up: &mut RequestHeader, ctx: &mut Ctx) -> Result<()> {
     let Some(request) = &ctx.origin_request else { return Ok(()) };
     if let Some(gate) = &ctx.upgrade_gate {
         gate.close();
@@ -95,6 +102,9 @@ pub(super) fn fill_request(up: &mut RequestHeader, ctx: &mut Ctx) -> Result<()> 
     if let Some(length) = ctx.body.replaced_len() {
         up.remove_header(&TRANSFER_ENCODING);
         up.insert_header(CONTENT_LENGTH, length)?;
+    }
+    if session.cache.enabled() {
+        up.append_header("Surrogate-Capability", SURROGATE_CAPABILITY)?;
     }
     Ok(())
 }

@@ -7,6 +7,7 @@ use crate::cache::invalidation::Response;
 use crate::cache::policy;
 use crate::cache::storage::Stored;
 use crate::ctx::{Ctx, Site};
+use crate::wire;
 use deployment::Distribution;
 use http::header::{CONTENT_LOCATION, LOCATION};
 use http::{HeaderMap, Method, Uri};
@@ -68,7 +69,7 @@ fn resolve(base: &str, reference: &str, distribution: &Distribution, host: &str)
     if let Some(rest) = reference.strip_prefix("//").or_else(|| reference.split_once("://").map(|(_, rest)| rest)) {
         let uri: Uri = format!("http://{rest}").parse().ok()?;
         let named = uri.host()?.to_ascii_lowercase();
-        let ours = named == host || named == distribution.domain_name;
+        let ours = named == wire::host_name(host) || named == distribution.domain_name;
         return ours.then(|| uri.path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string));
     }
     let (path, query) = reference.split_once('?').map_or((reference, None), |(path, query)| (path, Some(query)));
@@ -119,7 +120,7 @@ mod tests {
             cache_tag_header: None,
             geo_restriction: None,
         };
-        resolve("/a/b/c", reference, &distribution, "www.example.net")
+        resolve("/a/b/c", reference, &distribution, "www.example.net:8443")
     }
 
     #[test]

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use deployment::Hook;
 use event::{EventBody, EventRequest, EventType, Generated, RequestEdit, RequestResult};
 use http::Version;
-use http::header::{ETAG, HOST, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED};
+use http::header::{ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED};
 use pingora::Result;
 use pingora::cache::{CachePhase, NoCacheReason};
 use pingora::http::ResponseHeader;
@@ -32,12 +32,12 @@ fn build(session: &Session, ctx: &Ctx, site: &Site) -> OriginRequest {
     let request = session.req_header();
     let target = Target::configured(failover::origin(ctx, site));
     let via = ctx.via(if request.version == Version::HTTP_2 { "2.0" } else { "1.1" });
-    let viewer_host = request.headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or(&ctx.host);
     let edge = OriginHeaders {
         client_ip: ctx.client_ip,
         request_id: &ctx.request_id,
         via: &via,
-        viewer_host,
+        // As the key has it: what the origin makes of another port or spelling is for others too.
+        viewer_host: &ctx.host,
         origin_host: &target.host(),
         upgrade: session.as_downstream().is_upgrade_req(),
         cached: session.cache.enabled(),

@@ -1,6 +1,7 @@
 //! Phase 1: what may come in, where it belongs, and the viewer-request hook.
 
 use super::{Edge, departure, failure};
+use crate::connection::Connection;
 use crate::ctx::{Asker, Ctx, ErrorPageHandover, Handover, Site};
 use crate::error::EdgeError;
 use crate::hooks::{HookCall, hook_of};
@@ -70,6 +71,7 @@ fn adopt(session: &mut Session, ctx: &mut Ctx) -> Result<bool> {
     if let Some(page) = page {
         ctx.asker = Asker::ErrorPage;
         (ctx.client_ip, ctx.tls, ctx.host) = (page.client_ip, page.tls, page.host.clone());
+        ctx.edge_headers = viewer_headers::of_failed(&page.site.behavior.edge_headers, &page.failed);
         ctx.site = Some(page.site.clone());
         let path = page.path.clone();
         let request = session.as_downstream_mut().req_header_mut();
@@ -99,11 +101,13 @@ fn identify(edge: &Edge, session: &mut Session, ctx: &mut Ctx) -> Result<Option<
     ctx.client_ip = address.map_or(ctx.client_ip, |inet| inet.ip());
     ctx.tls = down.digest().is_some_and(|digest| digest.ssl_digest.is_some());
     let upgrade = down.is_upgrade_req();
+    let connection = down.digest().and_then(|digest| digest.proxy_digest.clone());
+    ctx.connection = connection.clone().filter(|_| !down.is_http2());
     let request = session.as_downstream_mut().req_header_mut();
     let target = wire::target(request.uri.path(), request.uri.query().unwrap_or_default());
     ctx.line = Some((request.method.clone(), target.clone()));
     let host = host_header(request);
-    ctx.host = host_name(&host).to_ascii_lowercase();
+    ctx.host = host.to_ascii_lowercase();
     check_host(&host, request.version)?;
     check_size(request, &target, edge.header_bytes_max)?;
     check_body(request, upgrade)?;
@@ -118,7 +122,6 @@ fn identify(edge: &Edge, session: &mut Session, ctx: &mut Ctx) -> Result<Option<
     }
     let behavior = Arc::clone(distribution.behavior(request.uri.path()));
     let (protocol, methods) = (behavior.viewer_protocol, behavior.allowed_methods);
-    let edge_headers = behavior.edge_headers.clone();
     ctx.site = Some(Site { state, distribution, behavior });
     let method = request.method.clone();
     if !ctx.tls && protocol == ViewerProtocol::HttpsOnly {
@@ -132,9 +135,10 @@ fn identify(edge: &Edge, session: &mut Session, ctx: &mut Ctx) -> Result<Option<
         return Err(refused(format!("method {method} is not allowed by this behavior")));
     }
     open(session, ctx, &host, &target)?;
-    if !edge_headers.is_empty() {
-        let viewer = Viewer { address, tls: ctx.tls, geo: edge.geo.as_ref() };
-        ctx.edge_headers = viewer_headers::make(&edge_headers, session.req_header(), &viewer);
+    if let Some(site) = ctx.site.as_ref().filter(|site| !site.behavior.edge_headers.is_empty()) {
+        let handshake = connection.as_deref().and_then(Connection::of_digest).and_then(Connection::handshake);
+        let viewer = Viewer { address, tls: ctx.tls, handshake, geo: edge.geo.as_ref() };
+        ctx.edge_headers = viewer_headers::make(&site.behavior.edge_headers, session.req_header(), &viewer);
     }
     Ok(None)
 }
@@ -194,17 +198,10 @@ fn check_host(host: &str, version: Version) -> Result<(), EdgeError> {
     if named { Ok(()) } else { Err(refused()) }
 }
 
-fn host_name(host: &str) -> &str {
-    match host.strip_prefix('[') {
-        Some(rest) => rest.split(']').next().unwrap_or(rest),
-        None => host.split(':').next().unwrap_or(host),
-    }
-}
-
 /// The host to redirect to. A viewer that named a port talks to this machine
 /// itself, so it is sent to this machine's HTTPS port.
 fn https_host(host: &str, https_port: u16) -> String {
-    let name = host_name(host);
+    let name = wire::host_name(host);
     let name = if host.starts_with('[') { format!("[{name}]") } else { name.to_owned() };
     let ported = host.rsplit(']').next().is_some_and(|rest| rest.contains(':'));
     if ported && https_port != super::HTTPS_PORT { format!("{name}:{https_port}") } else { name }
@@ -227,8 +224,9 @@ fn check_size(request: &RequestHeader, target: &str, header_bytes_max: usize) ->
 fn check_body(request: &RequestHeader, upgrade: bool) -> Result<(), EdgeError> {
     let sized = request.headers.get(CONTENT_LENGTH).is_some_and(|length| length != "0");
     let chunked = request.headers.contains_key(TRANSFER_ENCODING);
-    if request.method == Method::GET && !upgrade && (sized || chunked) {
-        return Err(refused("a GET request may not have a body"));
+    let reads = request.method == Method::GET || request.method == Method::HEAD;
+    if reads && !upgrade && (sized || chunked) {
+        return Err(refused(format!("a {} request may not have a body", request.method)));
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! A viewer's TCP connection as Pingora takes it: writes are gathered, and a write that
 //! makes no progress ends the connection.
 
+use crate::connection::Connection;
 use async_trait::async_trait;
 use pingora::protocols::l4::socket::SocketAddr;
 use pingora::protocols::raw_connect::ProxyDigest;
@@ -28,6 +29,9 @@ pub(crate) struct ViewerStream {
     stall_max: Duration,
     /// Runs while a write is stalled.
     stalled: Option<Pin<Box<Sleep>>>,
+    /// What the viewer says, while that is to be kept.
+    recorded: Option<Vec<u8>>,
+    connection: Arc<ProxyDigest>,
 }
 
 impl ViewerStream {
@@ -45,7 +49,23 @@ impl ViewerStream {
             timing: TimingDigest { established_ts: SystemTime::now(), ..TimingDigest::default() },
             stall_max,
             stalled: None,
+            recorded: None,
+            connection: Connection::digest(),
         }
+    }
+
+    pub(crate) fn connection(&self) -> Option<&Connection> {
+        Connection::of_digest(&self.connection)
+    }
+
+    /// Keeps a copy of what the viewer says first, of as much as a TLS handshake takes.
+    pub(crate) fn record(&mut self) {
+        self.recorded = Some(Vec::new());
+    }
+
+    /// What was kept. Nothing is kept any more.
+    pub(crate) fn recorded(&mut self) -> Vec<u8> {
+        self.recorded.take().unwrap_or_default()
     }
 
     /// Passes a finished write on; starts or checks the clock of a stalled one.
@@ -66,7 +86,13 @@ impl ViewerStream {
 
 impl AsyncRead for ViewerStream {
     fn poll_read(mut self: Pin<&mut Self>, ctx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_read(ctx, into)
+        let before = into.filled().len();
+        ready!(Pin::new(&mut self.tcp).poll_read(ctx, into))?;
+        if let Some(recorded) = &mut self.recorded {
+            let said = &into.filled()[before..];
+            recorded.extend_from_slice(&said[..said.len().min(RECORDED_BYTES_MAX - recorded.len())]);
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -126,7 +152,7 @@ impl GetTimingDigest for ViewerStream {
 
 impl GetProxyDigest for ViewerStream {
     fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
-        None
+        Some(Arc::clone(&self.connection))
     }
 }
 
@@ -138,6 +164,8 @@ impl GetSocketDigest for ViewerStream {
 
 /// A header and a body of usual size leave in one write.
 const WRITE_BUFFER_BYTES: usize = 16 * 1024;
+/// One TLS record.
+const RECORDED_BYTES_MAX: usize = 5 + 16 * 1024;
 
 #[cfg(test)]
 mod tests {

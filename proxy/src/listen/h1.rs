@@ -7,17 +7,19 @@ use pingora::protocols::http::ServerSession;
 use pingora::proxy::ProxyHttp;
 use tokio::time::Instant;
 
+use super::dated::DatedStream;
 use super::{Front, stopping};
 use crate::guard::clock::Clock;
 use crate::guard::header::{self, Deadlines, NoHeader};
 
 /// Serves until either side closes. `header_by` is the deadline of the first header.
-pub(super) async fn serve<P>(front: &Front<P>, mut stream: Stream, header_by: Instant)
+pub(super) async fn serve<P>(front: &Front<P>, stream: Stream, header_by: Instant)
 where
     P: ProxyHttp + Send + Sync + 'static,
     P::CTX: Send + Sync,
 {
     let limits = &front.limits;
+    let mut stream: Stream = Box::new(DatedStream::new(stream));
     let mut settings: Option<HttpPersistentSettings> = None;
     let mut deadlines = Deadlines { first_byte: header_by, header: limits.header, whole_by: Some(header_by) };
     let mut clock = Clock::new();

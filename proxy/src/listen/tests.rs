@@ -45,6 +45,7 @@ impl ProxyHttp for Echo {
 fn server() -> Server {
     Server {
         geo_database: None,
+        metrics: None,
         http: vec!["127.0.0.1:0".parse().unwrap()],
         https: Vec::new(),
         certificates: None,

@@ -15,7 +15,7 @@ pub(crate) struct OriginHeaders<'a> {
     pub(crate) client_ip: IpAddr,
     pub(crate) request_id: &'a str,
     pub(crate) via: &'a str,
-    /// The viewer's `Host`, with its port.
+    /// The viewer's host, with its port, as the cache key has it.
     pub(crate) viewer_host: &'a str,
     /// The origin's own.
     pub(crate) origin_host: &'a str,
@@ -111,7 +111,7 @@ pub(crate) fn seen(behavior: &Behavior, client_ip: IpAddr, name: &str, headers: 
 }
 
 fn line_passes(behavior: &Behavior, method: &Method, name: &HeaderName, edge: &OriginHeaders<'_>) -> bool {
-    let reads = method == Method::GET || method == Method::HEAD;
+    let reads = method == Method::GET || method == Method::HEAD || edge.cached;
     match name.as_str() {
         // Made above.
         "host" | "cookie" | "x-forwarded-for" | "via" | "x-amz-cf-id" => false,
@@ -148,4 +148,151 @@ fn either<'a>(cache: &'a Selection, forward: &'a Selection) -> impl Fn(&str) -> 
 fn appended(lines: &Headers, name: &str, last: &str, separator: &str) -> String {
     let sent = lines.values(name).map(|value| String::from_utf8_lossy(value).into_owned());
     sent.chain([last.to_owned()]).collect::<Vec<_>>().join(separator)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+    use std::net::Ipv4Addr;
+    use std::sync::Arc;
+
+    fn behavior(lines: &str) -> Arc<Behavior> {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("selvedge.toml");
+        let head = "[distributions.site]\ndomains = ['*']\n[distributions.site.origins.o]\nurl = 'http://o.test'\n";
+        let text =
+            format!("{head}[distributions.site.default_behavior]\norigin = 'o'\nallowed_methods = 'all'\n{lines}\n");
+        std::fs::write(&file, text).unwrap();
+        let config = deployment::load(&file).unwrap_or_else(|problems| panic!("{problems}"));
+        Arc::clone(config.deployment.distributions[0].behavior("/"))
+    }
+
+    /// What an origin gets of these lines.
+    fn sent(behavior: &Behavior, method: &Method, lines: &[(&str, &str)], cached: bool) -> Headers {
+        let edge = OriginHeaders {
+            client_ip: Ipv4Addr::new(192, 0, 2, 7).into(),
+            request_id: "id",
+            via: "1.1 edge (CloudFront)",
+            viewer_host: "viewer.test",
+            origin_host: "o.test",
+            upgrade: false,
+            cached,
+        };
+        let (mut viewer, mut map) = (Headers::new(), HeaderMap::new());
+        for (name, value) in lines {
+            viewer.push(*name, (*value).to_owned());
+            map.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_str(value).unwrap());
+        }
+        forwarded(behavior, method, "", (&viewer, &map), &edge).1
+    }
+
+    fn value(headers: &Headers, name: &str) -> Option<String> {
+        let values: Vec<String> =
+            headers.values(name).map(|value| String::from_utf8_lossy(value).into_owned()).collect();
+        (!values.is_empty()).then(|| values.join("|"))
+    }
+
+    #[test]
+    fn without_policies_the_origin_gets_what_cloudfronts_table_says() {
+        let behavior = behavior("");
+        let same = Some("v");
+        for (name, expected) in [
+            ("accept", None),
+            ("accept-charset", None),
+            ("accept-language", None),
+            ("referer", None),
+            ("x-http-method-override", None),
+            ("accept-encoding", Some("identity")),
+            ("authorization", None),
+            ("cache-control", same),
+            ("pragma", same),
+            ("max-forwards", same),
+            ("request-range", same),
+            ("connection", None),
+            ("content-length", same),
+            ("content-type", same),
+            ("content-md5", same),
+            ("date", same),
+            ("from", same),
+            ("warning", same),
+            ("if-match", same),
+            ("if-none-match", same),
+            ("if-modified-since", same),
+            ("if-unmodified-since", same),
+            ("if-range", same),
+            ("range", same),
+            ("origin", None),
+            ("via", Some("v, 1.1 edge (CloudFront)")),
+            ("cookie", None),
+            ("expect", None),
+            ("host", Some("o.test")),
+            ("keep-alive", None),
+            ("proxy-authorization", None),
+            ("proxy-connection", None),
+            ("te", None),
+            ("trailer", None),
+            ("transfer-encoding", None),
+            ("upgrade", None),
+            ("user-agent", Some("Amazon CloudFront")),
+            ("x-amz-cf-id", Some("id")),
+            ("x-edge-location", None),
+            ("x-real-ip", None),
+            ("x-forwarded-proto", None),
+            ("x-forwarded-for", Some("v,192.0.2.7")),
+            ("x-own", None),
+        ] {
+            let headers = sent(&behavior, &Method::GET, &[(name, "v")], false);
+            assert_eq!(value(&headers, name).as_deref(), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_cached_is_asked_for_without_conditions_ranges_and_credentials() {
+        let behavior = behavior("cached_methods = 'read+options'");
+        for name in ["if-match", "if-none-match", "if-modified-since", "if-unmodified-since", "if-range", "range"] {
+            assert_eq!(value(&sent(&behavior, &Method::GET, &[(name, "v")], true), name), None, "{name}");
+        }
+        for (method, cached, passes) in [
+            (Method::GET, true, false),
+            (Method::HEAD, false, false),
+            (Method::OPTIONS, true, false),
+            (Method::OPTIONS, false, true),
+            (Method::POST, false, true),
+            (Method::PUT, false, true),
+            (Method::PATCH, false, true),
+            (Method::DELETE, false, true),
+        ] {
+            let headers = sent(&behavior, &method, &[("authorization", "v")], cached);
+            assert_eq!(value(&headers, "authorization").is_some(), passes, "{method} {cached}");
+        }
+    }
+
+    #[test]
+    fn all_viewer_headers_are_all_but_those_that_are_the_edges() {
+        let behavior = behavior("forward = 'AllViewer'\ncache = 'CachingDisabled'");
+        let same = Some("v");
+        for (name, expected) in [
+            ("accept", same),
+            ("accept-encoding", same),
+            ("authorization", same),
+            ("origin", same),
+            ("referer", same),
+            ("user-agent", same),
+            ("x-own", same),
+            ("host", Some("viewer.test")),
+            ("expect", None),
+            ("te", None),
+            ("proxy-authorization", None),
+            ("x-edge-location", None),
+            ("x-real-ip", None),
+            ("x-forwarded-proto", None),
+            ("x-amz-cf-id", Some("id")),
+        ] {
+            let headers = sent(&behavior, &Method::GET, &[(name, "v")], false);
+            assert_eq!(value(&headers, name).as_deref(), expected, "{name}");
+        }
+        let headers = sent(&behavior, &Method::GET, &[("cookie", "b=2; a=1")], false);
+        assert_eq!(value(&headers, "cookie").as_deref(), Some("a=1; b=2"));
+    }
 }

@@ -34,7 +34,7 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::Semaphore;
 
 pub(super) use blocks::{BLOCK, BodyFile, ReadError};
-pub(super) use index::{Entry, Removed};
+pub(super) use index::{Above, Entry, Removed};
 pub(super) use reader::{BlockReader, DiskReader};
 pub(super) use writer::BodyWriter;
 
@@ -65,11 +65,8 @@ pub(super) struct Disk {
 
 impl Disk {
     /// Takes the directory and begins to read it. Until that is done nothing is found in
-    /// it and nothing is written. `in_memory` tells what the tier above holds.
-    pub(super) fn open(
-        config: &CacheDisk,
-        in_memory: Box<dyn Fn(&HashBinary) -> bool + Send + Sync>,
-    ) -> Result<Arc<Disk>, DiskError> {
+    /// it and nothing is written.
+    pub(super) fn open(config: &CacheDisk, above: Above) -> Result<Arc<Disk>, DiskError> {
         let directory = || config.directory.clone();
         let unusable = |source| DiskError::Unusable { directory: directory(), source };
         let layout = Layout::new(&config.directory);
@@ -84,7 +81,7 @@ impl Disk {
         layout.create_folders().map_err(unusable)?;
         let disk = Arc::new(Disk {
             layout,
-            index: Index::new(config.bytes, in_memory),
+            index: Index::new(config.bytes, above),
             health: Health::default(),
             locks: std::array::from_fn(|_| Mutex::default()),
             turns: Arc::new(Semaphore::new(FILE_OPERATIONS_MAX)),
@@ -100,6 +97,12 @@ impl Disk {
     /// The largest body that is kept, bytes.
     pub(super) fn object_bytes_max(&self) -> u64 {
         self.object_bytes_max
+    }
+
+    /// How many objects are on disk, and the bytes that their files take.
+    pub(super) fn size(&self) -> (u64, u64) {
+        let (objects, bytes) = self.index.size();
+        (objects as u64, bytes)
     }
 
     /// The object of this key, which counts as used.

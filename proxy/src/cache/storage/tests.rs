@@ -1,13 +1,23 @@
 //! The store, driven as Pingora drives it.
 
 use super::*;
+use crate::cache::collapse::Collapse;
 use bytes::Bytes;
+use pingora::cache::lock::{CacheKeyLock as _, LockStatus, Locked};
 use pingora::cache::trace::Span;
 use pingora::http::ResponseHeader;
 use std::time::{Duration, SystemTime};
 
 fn store(object_bytes_max: u64) -> &'static Store {
-    Box::leak(Box::new(Store::in_memory(1_000_000, object_bytes_max)))
+    Box::leak(Box::new(in_memory(1_000_000, object_bytes_max)))
+}
+
+pub(super) fn in_memory(bytes: u64, object_bytes_max: u64) -> Store {
+    Store::in_memory(bytes, object_bytes_max, &counters())
+}
+
+fn counters() -> Arc<Counters> {
+    Arc::new(Counters::new(&prometheus::Registry::new()))
 }
 
 pub(super) fn key() -> CacheKey {
@@ -178,7 +188,7 @@ async fn all_of_a_place_goes_at_once_and_what_is_on_its_way_is_not_kept() {
 
 #[tokio::test]
 async fn what_is_evicted_is_not_remembered() {
-    let store: &'static Store = Box::leak(Box::new(Store::in_memory(10_000, 1000)));
+    let store: &'static Store = Box::leak(Box::new(in_memory(10_000, 1000)));
     for nth in 0_u8..100 {
         let mut meta = meta();
         meta.extensions_mut().insert(PlaceKey::of([nth; 16]));
@@ -187,6 +197,27 @@ async fn what_is_evicted_is_not_remembered() {
     store.objects.run_pending_tasks();
     assert_eq!(store.places.len() as u64, store.objects.entry_count());
     assert!(store.places.len() < 20, "{} places", store.places.len());
+}
+
+#[tokio::test]
+async fn who_looked_before_a_response_came_and_locks_after_it_looks_again() {
+    let store = store(1000);
+    let collapse = Collapse::new(Arc::clone(&store.changes));
+    for stale in [false, true] {
+        // Another fetches between the look and the lock, and holds no lock any more.
+        let Locked::Write(leader) = collapse.lock(&key(), stale) else { panic!("nobody else fetches") };
+        assert_eq!(store.lookup(&key(), &span()).await.unwrap().is_some(), stale);
+        let writer = store.get_miss_handler(&key(), &meta(), &span()).await.unwrap();
+        collapse.release(&key(), leader, LockStatus::Done);
+        let Locked::Read(read) = collapse.lock(&key(), stale) else { panic!("the origin would be asked twice") };
+        read.wait().await;
+        assert_eq!(read.lock_status(), LockStatus::Done);
+        assert!(store.lookup(&key(), &span()).await.unwrap().is_some());
+        // What was found then is of no use: the fetch is this request's own.
+        let Locked::Write(own) = collapse.lock(&key(), stale) else { panic!("it would wait for nobody") };
+        collapse.release(&key(), own, LockStatus::Done);
+        writer.finish().await.unwrap();
+    }
 }
 
 #[tokio::test]

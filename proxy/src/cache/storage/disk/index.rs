@@ -33,7 +33,15 @@ pub(in crate::cache::storage) struct Removed {
 pub(super) struct Index {
     state: Mutex<State>,
     bytes_max: u64,
-    in_memory: Box<dyn Fn(&HashBinary) -> bool + Send + Sync>,
+    above: Above,
+}
+
+/// The tier above.
+pub(in crate::cache::storage) struct Above {
+    /// Whether it has an object.
+    pub(in crate::cache::storage) holds: Box<dyn Fn(&HashBinary) -> bool + Send + Sync>,
+    /// Hears where an object was that made room for others.
+    pub(in crate::cache::storage) hears_of_evicted: Box<dyn Fn(PlaceKey) + Send + Sync>,
 }
 
 struct State {
@@ -54,7 +62,7 @@ struct Opening {
 }
 
 impl Index {
-    pub(super) fn new(bytes_max: u64, in_memory: Box<dyn Fn(&HashBinary) -> bool + Send + Sync>) -> Index {
+    pub(super) fn new(bytes_max: u64, above: Above) -> Index {
         let state = State {
             entries: LruCache::unbounded(),
             places: Places::default(),
@@ -63,7 +71,7 @@ impl Index {
             unfinished_bytes: 0,
             opening: Some(Opening::default()),
         };
-        Index { state: Mutex::new(state), bytes_max, in_memory }
+        Index { state: Mutex::new(state), bytes_max, above }
     }
 
     /// The object, which becomes the most recently used.
@@ -203,11 +211,14 @@ impl Index {
         let mut removed = Vec::new();
         let mut spared = 0;
         while state.stored_bytes + state.unfinished_bytes > self.bytes_max {
-            let Some(oldest) = state.entries.peek_lru().map(|(key, _)| *key) else { break };
-            if spared < SPARED_MAX && (self.in_memory)(&oldest) {
+            let Some((oldest, place)) = state.entries.peek_lru().map(|(key, entry)| (*key, entry.place)) else {
+                break;
+            };
+            if spared < SPARED_MAX && (self.above.holds)(&oldest) {
                 state.entries.promote(&oldest);
                 spared += 1;
             } else {
+                (self.above.hears_of_evicted)(place);
                 removed.extend(state.take(&oldest));
             }
         }
@@ -240,9 +251,24 @@ const SPARED_MAX: usize = 16;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    /// An index below a tier that has what begins with 99, and a count of what is evicted.
+    fn below(bytes_max: u64) -> (Index, Arc<AtomicU64>) {
+        let evicted = Arc::new(AtomicU64::new(0));
+        let heard = Arc::clone(&evicted);
+        let above = Above {
+            holds: Box::new(|key| key[0] == 99),
+            hears_of_evicted: Box::new(move |_| {
+                heard.fetch_add(1, Ordering::Relaxed);
+            }),
+        };
+        (Index::new(bytes_max, above), evicted)
+    }
 
     fn index() -> Index {
-        let index = Index::new(100, Box::new(|key| key[0] == 99));
+        let (index, _) = below(100);
         assert!(index.fill(Vec::new()).is_empty());
         index
     }
@@ -260,7 +286,8 @@ mod tests {
 
     #[test]
     fn the_least_recently_used_make_room_but_what_memory_holds_is_spared() {
-        let index = index();
+        let (index, evicted) = below(100);
+        index.fill(Vec::new());
         for nth in [99, 1, 2] {
             assert!(store(&index, nth, 1, 30).is_empty());
         }
@@ -269,6 +296,7 @@ mod tests {
         assert_eq!(store(&index, 4, 1, 70), [1, 3]);
         assert_eq!(index.size(), (2, 100));
         assert_eq!(store(&index, 5, 1, 100), [4, 99], "spared, but not for ever");
+        assert_eq!(evicted.load(Ordering::Relaxed), 5);
     }
 
     #[test]
@@ -302,7 +330,7 @@ mod tests {
 
     #[test]
     fn what_changed_while_the_directory_was_read_counts() {
-        let index = Index::new(100, Box::new(|_| false));
+        let (index, _) = below(100);
         assert!(!index.expect([1; 16], PlaceKey::of([1; 16]), 1), "nothing is written before");
         index.forget(&[1; 16]);
         assert!(index.forget_place(PlaceKey::of([2; 16])).1);

@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::cache::storage::Store;
-use crate::cache::storage::tests::{key, meta, read_all, span};
+use crate::cache::storage::tests::{in_memory, key, meta, read_all, span};
 use bytes::Bytes;
 use deployment::CacheDisk;
 use pingora::cache::CacheKey;
@@ -19,16 +19,21 @@ struct Tiers {
     directory: TempDir,
 }
 
+fn nothing_above() -> Above {
+    Above { holds: Box::new(|_| false), hears_of_evicted: Box::new(|_| {}) }
+}
+
 impl Tiers {
     async fn open(directory: TempDir, bytes: u64) -> Tiers {
-        Tiers::below(Store::in_memory(1_000_000, MEMORY_OBJECT_MAX), directory, bytes).await
+        Tiers::below(in_memory(1_000_000, MEMORY_OBJECT_MAX), directory, bytes).await
     }
 
     /// A disk below this store.
     async fn below(mut store: Store, directory: TempDir, bytes: u64) -> Tiers {
         let config = CacheDisk { directory: directory.path().to_owned(), bytes, object_bytes_max: bytes };
         let objects = store.objects.clone();
-        let disk = Disk::open(&config, Box::new(move |key| objects.contains_key(key))).unwrap();
+        let holds = Box::new(move |key: &HashBinary| objects.contains_key(key));
+        let disk = Disk::open(&config, Above { holds, ..nothing_above() }).unwrap();
         eventually(|| disk.index.is_open()).await;
         store.disk = Some(disk);
         Tiers { store: Box::leak(Box::new(store)), directory }
@@ -254,7 +259,7 @@ async fn a_purge_before_the_directory_was_read_outlives_a_crash() {
     let tiers = Tiers::new().await;
     tiers.fill(&key(), &body(100)).await;
     // The process that was purged ended before it had read its directory.
-    let unread = Index::new(1000, Box::new(|_| false));
+    let unread = Index::new(1000, nothing_above());
     let (removed, opening) = unread.forget_place(PlaceKey::of([1; 16]));
     assert!(removed.is_empty() && opening);
     tiers.disk().purge(Purge { removed, unread: Some(PlaceKey::of([1; 16])) }).await;
@@ -331,7 +336,7 @@ async fn a_disk_that_does_not_answer_holds_up_only_who_asks_it() {
 
 #[tokio::test]
 async fn the_largest_object_of_memory_is_written_behind_too() {
-    let memory = Store::in_memory(200 << 20, 64 << 20);
+    let memory = in_memory(200 << 20, 64 << 20);
     let tiers = Tiers::below(memory, tempfile::tempdir().unwrap(), 100 << 20).await;
     tiers.fill(&key(), &body(64 << 20)).await;
     assert_eq!(tiers.disk().index.size().0, 1);
@@ -342,7 +347,7 @@ async fn the_largest_object_of_memory_is_written_behind_too() {
 async fn a_directory_has_one_owner() {
     let tiers = Tiers::new().await;
     let config = CacheDisk { directory: tiers.directory.path().to_owned(), bytes: 1000, object_bytes_max: 1000 };
-    assert!(matches!(Disk::open(&config, Box::new(|_| false)), Err(DiskError::InUse { .. })));
+    assert!(matches!(Disk::open(&config, nothing_above()), Err(DiskError::InUse { .. })));
     let nowhere = CacheDisk { directory: Path::new("/proc/nowhere").to_owned(), ..config };
-    assert!(matches!(Disk::open(&nowhere, Box::new(|_| false)), Err(DiskError::Unusable { .. })));
+    assert!(matches!(Disk::open(&nowhere, nothing_above()), Err(DiskError::Unusable { .. })));
 }

@@ -1,0 +1,168 @@
+//! An HTTP/1 viewer's byte stream, above TLS, that puts the origin's `Date` back:
+//! Pingora writes the time of day over it in the moment it writes a header, so that a
+//! stored response with `Expires` would look younger than its `Age` says.
+//! docs/decisions/0004 has the why.
+
+use async_trait::async_trait;
+use bytes::{Buf as _, Bytes, BytesMut};
+use pingora::protocols::raw_connect::ProxyDigest;
+use pingora::protocols::tls::SslDigest;
+use pingora::protocols::{
+    ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, Stream, TimingDigest,
+    UniqueID,
+};
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::connection::Connection;
+
+/// A stream whose outgoing headers get the date that their request left at the connection.
+#[derive(Debug)]
+pub(super) struct DatedStream {
+    stream: Stream,
+    /// What is written in place of the bytes that Pingora has for as many.
+    head: Bytes,
+}
+
+impl DatedStream {
+    pub(super) fn new(stream: Stream) -> DatedStream {
+        DatedStream { stream, head: Bytes::new() }
+    }
+
+    /// Takes a date that was left for the header that begins here.
+    fn date(&mut self, bytes: &[u8]) {
+        if !self.head.is_empty() || !bytes.starts_with(b"HTTP/1.") {
+            return;
+        }
+        let digest = self.stream.get_proxy_digest();
+        let date = digest.as_deref().and_then(Connection::of_digest).and_then(Connection::take_date);
+        if let Some(head) = date.and_then(|date| with_date(bytes, date.as_bytes())) {
+            self.head = head;
+        }
+    }
+}
+
+/// The header with another date, which takes as many bytes.
+fn with_date(bytes: &[u8], date: &[u8]) -> Option<Bytes> {
+    let end = bytes.windows(4).position(|window| window == b"\r\n\r\n")? + 2;
+    let head = &bytes[..end];
+    let line = head.windows(NAME.len()).position(|window| window.eq_ignore_ascii_case(NAME))? + NAME.len();
+    let length = head[line..].iter().position(|byte| *byte == b'\r')?;
+    let mut dated = BytesMut::from(head);
+    (length == date.len()).then(|| dated[line..line + length].copy_from_slice(date))?;
+    Some(dated.freeze())
+}
+
+const NAME: &[u8] = b"\r\ndate: ";
+
+impl AsyncRead for DatedStream {
+    fn poll_read(mut self: Pin<&mut Self>, ctx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(ctx, into)
+    }
+}
+
+impl AsyncWrite for DatedStream {
+    fn poll_write(mut self: Pin<&mut Self>, ctx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.date(bytes);
+        if self.head.is_empty() {
+            return Pin::new(&mut self.stream).poll_write(ctx, bytes);
+        }
+        let this = &mut *self;
+        let written = ready!(Pin::new(&mut this.stream).poll_write(ctx, &this.head))?;
+        this.head.advance(written);
+        Poll::Ready(Ok(written))
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        ctx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let first = slices.iter().find(|slice| !slice.is_empty()).map_or(&[][..], |slice| &slice[..]);
+        self.date(first);
+        if self.head.is_empty() {
+            return Pin::new(&mut self.stream).poll_write_vectored(ctx, slices);
+        }
+        self.poll_write(ctx, first)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, ctx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(ctx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, ctx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(ctx)
+    }
+}
+
+#[async_trait]
+impl Shutdown for DatedStream {
+    async fn shutdown(&mut self) {
+        self.stream.shutdown().await;
+    }
+}
+
+impl UniqueID for DatedStream {
+    fn id(&self) -> i32 {
+        self.stream.id()
+    }
+}
+
+impl Ssl for DatedStream {
+    fn get_ssl_digest(&self) -> Option<Arc<SslDigest>> {
+        self.stream.get_ssl_digest()
+    }
+
+    fn selected_alpn_proto(&self) -> Option<ALPN> {
+        self.stream.selected_alpn_proto()
+    }
+}
+
+impl Peek for DatedStream {}
+
+impl GetTimingDigest for DatedStream {
+    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
+        self.stream.get_timing_digest()
+    }
+}
+
+impl GetProxyDigest for DatedStream {
+    fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
+        self.stream.get_proxy_digest()
+    }
+}
+
+impl GetSocketDigest for DatedStream {
+    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
+        self.stream.get_socket_digest()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OLD: &[u8] = b"Sun, 06 Nov 1994 08:49:37 GMT";
+
+    #[test]
+    fn a_date_takes_the_place_of_one_as_long() {
+        let head = b"HTTP/1.1 200 OK\r\nx-date: a\r\nDate: Wed, 25 Nov 2026 17:05:53 GMT\r\nage: 3\r\n\r\n";
+        let dated = with_date(head, OLD).unwrap();
+        assert_eq!(&dated[..], b"HTTP/1.1 200 OK\r\nx-date: a\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nage: 3\r\n");
+        assert_eq!(with_date(head, b"yesterday"), None);
+    }
+
+    #[test]
+    fn what_is_behind_the_header_is_not_looked_at() {
+        let head = b"HTTP/1.1 200 OK\r\nage: 3\r\n\r\n\r\ndate: Wed, 25 Nov 2026 17:05:53 GMT\r\n\r\n";
+        assert_eq!(with_date(head, OLD), None);
+        assert_eq!(with_date(b"HTTP/1.1 200 OK\r\ndate: Wed, 25", OLD), None);
+    }
+}
