@@ -233,12 +233,14 @@ async fn under_load_with_a_failing_origin_every_body_is_the_right_one_and_whole(
     })
     .await;
     let edge = edge(&url).await;
-    let workers = (0..40).map(|worker| {
+    // More of them by hand: the load of a minute and not of a second.
+    let each = std::env::var("SELVEDGE_TEST_REQUESTS").ok().and_then(|count| count.parse().ok()).unwrap_or(75);
+    let workers = (0..WORKERS).map(|worker| {
         let address = edge.http;
         async move {
             let mut random = Random(seed ^ (worker + 1) | 1);
             let mut answered = 0;
-            for _ in 0..75 {
+            for _ in 0..each {
                 let (path, foo) = (format!("/{}", random.below(6)), ["1", "2", "3"][random.below(3)]);
                 let ask = Ask::get(&path).header("foo", foo);
                 // A fetch that was cut is a cut answer: an error here.
@@ -263,5 +265,8 @@ async fn under_load_with_a_failing_origin_every_body_is_the_right_one_and_whole(
         }
     });
     let answered: usize = join_all(workers).await.into_iter().sum();
-    assert!(answered > 500, "{answered} of 3,000 were answered");
+    let asked = each * usize::try_from(WORKERS).expect("they are few");
+    assert!(answered > asked / 6, "{answered} of {asked} were answered");
 }
+
+const WORKERS: u64 = 40;
