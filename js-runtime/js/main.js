@@ -8,7 +8,7 @@ import { namespace, setVariable } from "ext:runtime/namespace.js";
 import { drained, EXCEPTION, fatal, invoke, REJECTION, rehearse } from "ext:runtime/invocation.js";
 import { afterRestore, keepProcess, load } from "ext:runtime/loading.js";
 import { installConsole, installStreams } from "ext:runtime/log.js";
-import { flushPools, install as installRandom, keepGenerator, reseed } from "ext:runtime/randomness.js";
+import { flushPool, install as installRandom, keepPool, reseed } from "ext:runtime/randomness.js";
 import { installRefusals } from "ext:runtime/refusals.js";
 import { runtimeError } from "ext:runtime/errors_payload.js";
 // In the start-up file whole: a built-in that another one loads there by name would not be recorded.
@@ -138,11 +138,11 @@ globalThis.__selvedge = {
     installStreams(globalThis.process, require("node:stream").Writable);
     globalThis.process.reallyExit = (code) => op_selvedge_exit(code || 0);
     installRandom();
-    keepGenerator();
+    keepPool();
     keepProcess();
     hide();
     // Compiled once, here, instead of in every copy.
-    flushPools();
+    flushPool();
     rehearse();
     afterRestore();
   },
@@ -150,7 +150,7 @@ globalThis.__selvedge = {
   /** After a fork: nothing that copies must not share stays shared. */
   resume(tmpDir) {
     reseed();
-    flushPools();
+    flushPool();
     performance.setTimeOrigin();
     setVariable("TMPDIR", tmpDir);
     setTmpDir(tmpDir);

@@ -1,6 +1,6 @@
 // `Math.random` of our own: V8's cannot be reseeded, and copies of a process
 // must not repeat each other. sfc32, seeded from the kernel.
-import { primordials } from "ext:core/mod.js";
+import { internals, primordials } from "ext:core/mod.js";
 import { op_selvedge_seed } from "ext:core/ops";
 
 const { ObjectDefineProperty, Uint32Array } = primordials;
@@ -39,22 +39,15 @@ export function install() {
   });
 }
 
-const UUID_POOL = 128;
+let forgetUuids;
 
-let randomUuid;
-
-/** Keeps the built-in generator out of the reach of a handler that replaces the global one. */
-export function keepGenerator() {
-  const { crypto } = globalThis;
-  randomUuid = crypto.randomUUID.bind(crypto);
+/** Takes what `transpile.rs` adds to the built-in generator out of everybody's reach. */
+export function keepPool() {
+  forgetUuids = internals.forgetUuids;
+  delete internals.forgetUuids;
 }
 
-/**
- * Empties the pools that the built-ins fill ahead of use. The native generator
- * behind them notices a fork only when its own buffer of 256 bytes is used up,
- * so the first pool filled after a fork still starts with its parent's values:
- * the second one is the first that is ours alone.
- */
-export function flushPools() {
-  for (let drawn = 0; drawn < 2 * UUID_POOL; drawn++) randomUuid();
+/** Empties the pool of identifiers that the built-in generator fills ahead of use. */
+export function flushPool() {
+  forgetUuids();
 }

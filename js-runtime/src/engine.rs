@@ -177,6 +177,7 @@ impl Engine {
             self.tokio = Some(tokio);
             self.has_io = true;
         }
+        forget_drawn();
         self.tmp_dir = Some(tmp_dir.to_path_buf());
         let tmp_dir = tmp_dir.to_string_lossy().into_owned();
         self.shared.begin();
@@ -244,6 +245,12 @@ impl Engine {
         self.runtime.op_state().borrow_mut().put(permissions.clone());
         self.access.replace(Access { permissions, code_dir: code_dir.to_path_buf() });
     }
+}
+
+/// The native generator notices a fork only when what it has drawn ahead is used up: 256 bytes at the most.
+fn forget_drawn() {
+    use rand::RngCore;
+    rand::thread_rng().fill_bytes(&mut [0; 256]);
 }
 
 fn until(deadline_unix_ms: u64) -> std::time::Duration {

@@ -3,6 +3,7 @@
 //! started by a PoP and forks templates and environments on request.
 
 mod madvise;
+mod program;
 mod serve;
 mod template;
 mod zygote;

@@ -83,7 +83,9 @@ impl Environment {
         let Birth { engine, id, socket, cell, shared_bytes } = birth;
         restore_signals()?;
         let resident = Resident::new(shared_bytes, manifest.memory_mb).ok();
-        nix::unistd::setsid().context("new session")?;
+        // A group of its own, not a session: the kernel shares the processor out between sessions first,
+        // and all environments together shall weigh as much as the PoP, not each of them.
+        nix::unistd::setpgid(nix::unistd::Pid::from_raw(0), nix::unistd::Pid::from_raw(0)).context("new group")?;
         // The PoP may have stopped this process when it and the template end: it must see that.
         nix::sys::prctl::set_pdeathsig(Signal::SIGCONT).context("signal at the parent's end")?;
         let tmp_dir = cell.enter_environment(manifest, id)?;
@@ -118,7 +120,8 @@ impl Environment {
 
     fn serve(mut self) -> anyhow::Result<()> {
         let mut decoder = FrameDecoder::default();
-        let mut chunk = vec![0; READ_BYTES];
+        // Small at first: each page of it is one more that this copy of a process has to itself.
+        let mut chunk = vec![0; READ_BYTES_FIRST];
         loop {
             while let Some(frame) = decoder.next_frame()? {
                 let Frame::Invoke { id, deadline_unix_ms, event } = frame else {
@@ -132,7 +135,12 @@ impl Environment {
             }
             match self.read(&mut chunk) {
                 Ok(0) => exit_now(0),
-                Ok(length) => decoder.buffer().extend_from_slice(&chunk[..length]),
+                Ok(length) => {
+                    decoder.buffer().extend_from_slice(&chunk[..length]);
+                    if length == READ_BYTES_FIRST {
+                        chunk.resize(READ_BYTES, 0);
+                    }
+                }
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error).context("socket of the environment"),
             }
@@ -178,4 +186,5 @@ impl Environment {
     }
 }
 
+const READ_BYTES_FIRST: usize = 4 * 1024;
 const READ_BYTES: usize = 64 * 1024;

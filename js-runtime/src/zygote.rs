@@ -1,7 +1,7 @@
 //! The zygote: V8 up, built-ins loaded, no user code, one thread. Every
 //! template, and every environment that cannot share one, is forked from it.
 
-use crate::{serve, template};
+use crate::{program, serve, template};
 use anyhow::{Context, ensure};
 use environment::ControlReply;
 use js_runtime::{engine::Engine, snapshot};
@@ -13,6 +13,7 @@ use std::rc::Rc;
 /// Runs the zygote, and in its children their own lives, until the PoP is gone.
 pub(crate) fn run(control_fd: RawFd) -> anyhow::Result<()> {
     runtime::end_with_parent()?;
+    program::settle();
     runtime::settle();
     let control = Control::new(sandbox::adopt(control_fd)).context("--control-fd")?;
     let sandbox = Sandbox::probe(Vec::new()).context("sandbox")?;

@@ -170,6 +170,23 @@ fn every_part_of_the_file_system_module_compiles() {
 }
 
 #[test]
+fn files_are_looked_at_with_and_without_waiting() {
+    let code = "const fs = require('fs');
+      const shown = (stat) => [stat.isFile(), stat.isDirectory(), stat.size, stat.mtime instanceof Date, stat.nlink];
+      exports.handler = async () => {
+        fs.writeFileSync('/tmp/seen', 'four');
+        const open = fs.openSync('/tmp/seen'), all = [fs.statSync('/tmp/seen'), fs.lstatSync('/tmp/seen'), fs.fstatSync(open),
+          await fs.promises.stat('/tmp/seen'), await new Promise((done) => fs.stat('/tmp/seen', (error, stat) => done(stat)))];
+        return [all.map((stat) => shown(stat).join()), fs.statSync('/tmp').isDirectory(), fs.statSync('/tmp/no', { throwIfNoEntry: false }) === undefined,
+          Number(fs.statSync('/tmp/seen', { bigint: true }).size)];
+      };";
+    let one = r#""true,false,4,true,1""#;
+    let all = [one; 5].join(",");
+    let mut play = Play::new(Runtime::Nodejs22, code);
+    assert_eq!(play.invoke("{}"), Ending::Result(format!("[[{all}],true,true,4]").into()));
+}
+
+#[test]
 fn a_resumed_engine_draws_other_values() {
     let code = "const c = require('crypto'); Math.random(); c.randomUUID(); c.randomBytes(8); globalThis.crypto.randomUUID();
         exports.handler = async () => [Math.random(), c.randomUUID(), c.randomBytes(8).toString('hex'), crypto.randomUUID()];";

@@ -224,11 +224,8 @@ fn a_handler_that_waits_ends_at_its_deadline() {
     assert_eq!(play.invoke_for("{}", 50), Ending::Exiting(Exiting::Deadline, None));
 }
 
-#[test]
-fn a_handler_that_computes_is_stopped_and_its_stack_noted() {
-    let code = "const fs = require('fs');\nfunction spin() {\n  fs.writeFileSync('/tmp/spins', '');\n  for (;;) {}\n}\n\
-                exports.handler = async () => { try { spin(); } catch {} for (;;) {} };";
-    let mut play = Play::new(Runtime::Nodejs22, code);
+/// Stops the handler, from another thread, once it has written the file `spins`.
+fn stop_when_it_spins(play: &Play) {
     let (stopper, spins) = (play.engine.stopper(), play.tmp.path().join("spins"));
     std::thread::spawn(move || {
         while !spins.exists() {
@@ -236,6 +233,14 @@ fn a_handler_that_computes_is_stopped_and_its_stack_noted() {
         }
         stopper.stop();
     });
+}
+
+#[test]
+fn a_handler_that_computes_is_stopped_and_its_stack_noted() {
+    let code = "const fs = require('fs');\nfunction spin() {\n  fs.writeFileSync('/tmp/spins', '');\n  for (;;) {}\n}\n\
+                exports.handler = async () => { try { spin(); } catch {} for (;;) {} };";
+    let mut play = Play::new(Runtime::Nodejs22, code);
+    stop_when_it_spins(&play);
     assert_eq!(play.invoke("{}"), Ending::Exiting(Exiting::Deadline, None));
     let note = play.note();
     let lines: Vec<&str> = note.lines().collect();
@@ -251,13 +256,7 @@ fn a_noted_stack_names_the_source_that_a_source_map_points_to() {
                 //# sourceMappingURL=index.js.map\n";
     let map = r#"{"version":3,"sources":["index.ts"],"names":[],"mappings":"AAwCA"}"#;
     let mut play = Play::with_files(Runtime::Nodejs22, &[("index.js", code), ("index.js.map", map), ("index.ts", "")]);
-    let (stopper, spins) = (play.engine.stopper(), play.tmp.path().join("spins"));
-    std::thread::spawn(move || {
-        while !spins.exists() {
-            std::thread::yield_now();
-        }
-        stopper.stop();
-    });
+    stop_when_it_spins(&play);
     assert_eq!(play.invoke("{}"), Ending::Exiting(Exiting::Deadline, None));
     assert!(play.note().contains("index.ts:41:"), "{}", play.note());
 }

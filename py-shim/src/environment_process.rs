@@ -55,7 +55,9 @@ impl EnvironmentProcess {
         let Born { id, socket, cell, shared_bytes, started } = born;
         restore_signals()?;
         let resident = Resident::new(shared_bytes, manifest.memory_mb).ok();
-        nix::unistd::setsid().map_err(std::io::Error::from)?;
+        // A group of its own and not a session, for the reason that `js-runtime` has.
+        let own = nix::unistd::Pid::from_raw(0);
+        nix::unistd::setpgid(own, own).map_err(std::io::Error::from)?;
         // The PoP may have stopped this process when it and the template end: it must see that.
         nix::sys::prctl::set_pdeathsig(Signal::SIGCONT).map_err(std::io::Error::from)?;
         let entered = cell.enter_environment(&manifest, id);

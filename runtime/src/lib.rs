@@ -4,6 +4,7 @@
 //! on it; the process tree and the sandbox are `sandbox`'s.
 
 mod budget;
+mod effort;
 mod inherited;
 mod init_watch;
 mod lineage;

@@ -1,9 +1,10 @@
 //! A thread beside the handler's: stops the handler at the deadline and over the
 //! memory limit, ends the process when the PoP is gone even while the handler
-//! spins, and sends log lines that wait too long. An invocation shorter than [`TICK`] costs it
+//! spins, and sends log lines that wait too long. An invocation shorter than [`TICK_MS`] costs it
 //! nothing: the handler's thread stores a number and, at most once per tick,
-//! arms a timer.
+//! arms a timer. One that waits is looked at less and less often.
 
+use crate::effort::Effort;
 use crate::outbox::Outbox;
 use crate::resident::Resident;
 use crate::stopper::Stopper;
@@ -14,7 +15,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use sandbox::exit_now;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -27,8 +28,8 @@ struct Shared {
     /// Unix milliseconds of the running invocation's deadline, [`IDLE`], or the limit that the invocation
     /// reached. One cell: a limit counts only against the invocation it was seen in, never the next.
     state: AtomicU64,
-    /// Whether the timer ticks.
-    ticking: AtomicBool,
+    /// Milliseconds between two ticks of the timer; 0 while it rests.
+    tick_ms: AtomicU64,
     timer: Timer,
 }
 
@@ -54,8 +55,7 @@ impl Watchdog {
     /// # Errors
     /// No descriptor or thread is left.
     pub fn start(watched: Watched) -> io::Result<Watchdog> {
-        let shared =
-            Arc::new(Shared { state: AtomicU64::new(IDLE), ticking: AtomicBool::new(false), timer: Timer::new()? });
+        let shared = Arc::new(Shared { state: AtomicU64::new(IDLE), tick_ms: AtomicU64::new(0), timer: Timer::new()? });
         let seen = Arc::clone(&shared);
         std::thread::Builder::new()
             .name("watchdog".to_owned())
@@ -67,7 +67,7 @@ impl Watchdog {
     /// An invocation starts.
     pub fn arm(&self, deadline_unix_ms: u64) {
         self.shared.state.store(deadline_unix_ms.clamp(IDLE + 1, MEMORY - 1), SeqCst);
-        self.shared.tick();
+        self.shared.tick(TICK_MS);
     }
 
     /// The invocation ended. Says whether a limit came first.
@@ -82,10 +82,17 @@ impl Watchdog {
 }
 
 impl Shared {
-    fn tick(&self) {
-        if !self.ticking.swap(true, SeqCst) {
-            self.timer.set(TICK);
+    /// Has the timer tick so often; nothing when it does already.
+    fn tick(&self, every_ms: u64) {
+        if self.tick_ms.swap(every_ms, SeqCst) != every_ms {
+            self.timer.set(Duration::from_millis(every_ms));
         }
+    }
+
+    /// Ticks half as often, down to a bound, when `effort` was little, and as often as at first when not.
+    fn keep_pace(&self, effort: &mut Effort) {
+        let every_ms = self.tick_ms.load(SeqCst);
+        self.tick(if effort.was_little() { (every_ms * 2).clamp(TICK_MS, TICK_WAITING_MS) } else { TICK_MS });
     }
 
     /// Holds `limit` against the invocation with this deadline, unless that has ended meanwhile.
@@ -94,12 +101,12 @@ impl Shared {
     }
 
     /// Stops the timer, then looks again: whoever stores a deadline meanwhile either sees
-    /// `ticking` false and arms it, or is seen here.
+    /// that it rests and arms it, or is seen here.
     fn rest(&self) {
         self.timer.set(Duration::ZERO);
-        self.ticking.store(false, SeqCst);
+        self.tick_ms.store(0, SeqCst);
         if self.state.load(SeqCst) != IDLE {
-            self.tick();
+            self.tick(TICK_MS);
         }
     }
 }
@@ -107,6 +114,7 @@ impl Shared {
 fn watch(shared: &Shared, watched: &Watched) {
     let mut patience = PollTimeout::NONE;
     let mut stopping = None;
+    let mut effort = Effort::new();
     loop {
         let socket = watched.socket.as_fd();
         let mut waits = [PollFd::new(socket, HANG_UP), PollFd::new(shared.timer.as_fd(), PollFlags::POLLIN)];
@@ -136,6 +144,9 @@ fn watch(shared: &Shared, watched: &Watched) {
         };
         if let Some(limit) = reached {
             stop(watched, limit, *stopping.get_or_insert_with(Instant::now));
+            shared.tick(TICK_MS);
+        } else {
+            shared.keep_pace(&mut effort);
         }
         // The timer ticks on: what does not listen is asked again.
         patience =
@@ -173,8 +184,9 @@ fn unix_ms() -> u64 {
 /// Also when the PoP only stopped writing.
 const HANG_UP: PollFlags = PollFlags::from_bits_retain(libc::POLLRDHUP);
 
-/// How long a line may wait, and how soon a running invocation is looked at.
-const TICK: Duration = Duration::from_millis(5);
+/// How soon a running invocation is looked at, and how long a line may wait; and for one that waits.
+const TICK_MS: u64 = 5;
+const TICK_WAITING_MS: u64 = 40;
 
 /// The thread calls poll and little else.
 const STACK_BYTES: usize = 128 * 1024;

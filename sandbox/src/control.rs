@@ -7,7 +7,7 @@ use environment::{ControlReply, ErrorPayload};
 use nix::cmsg_space;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
-use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
+use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recv, recvmsg, sendmsg};
 use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
@@ -40,9 +40,10 @@ impl Control {
 
     /// The next request with its descriptor; `None` when the PoP is gone.
     pub(crate) fn receive(&self) -> io::Result<Option<(Request, Option<OwnedFd>)>> {
-        let mut packet = Packet(vec![0; REQUEST_BYTES_MAX]);
+        let Some(length) = self.next_length()? else { return Ok(None) };
+        let mut packet = Packet(vec![0; length]);
         let mut attached = cmsg_space!([RawFd; 1]);
-        let (length, flags, descriptor) = loop {
+        let descriptor = loop {
             let mut parts = [IoSliceMut::new(&mut packet.0)];
             let flags = MsgFlags::MSG_CMSG_CLOEXEC;
             match recvmsg::<()>(self.socket.as_raw_fd(), &mut parts, Some(&mut attached), flags) {
@@ -51,21 +52,31 @@ impl Control {
                         ControlMessageOwned::ScmRights(numbers) => numbers.first().copied().map(adopt),
                         _ => None,
                     });
-                    break (message.bytes, message.flags, descriptor);
+                    break descriptor;
                 }
                 Err(Errno::EINTR) => {}
                 Err(Errno::ECONNRESET) => return Ok(None),
                 Err(error) => return Err(error.into()),
             }
         };
-        if length == 0 {
-            return Ok(None);
-        }
-        if flags.contains(MsgFlags::MSG_TRUNC) {
-            return Err(io::Error::other(format!("control request is over the limit of {REQUEST_BYTES_MAX} bytes")));
-        }
-        packet.0.truncate(length);
         Ok(Some((Request::read(packet)?, descriptor)))
+    }
+
+    /// Waits for the next packet. Pages that are written to between two forks are copied: a buffer
+    /// for the largest would cost more than the fork's own request.
+    fn next_length(&self) -> io::Result<Option<usize>> {
+        loop {
+            match recv(self.socket.as_raw_fd(), &mut [], MsgFlags::MSG_PEEK | MsgFlags::MSG_TRUNC) {
+                Ok(0) | Err(Errno::ECONNRESET) => return Ok(None),
+                Ok(length) if length > REQUEST_BYTES_MAX => {
+                    let what = format!("control request is over the limit of {REQUEST_BYTES_MAX} bytes");
+                    return Err(io::Error::other(what));
+                }
+                Ok(length) => return Ok(Some(length)),
+                Err(Errno::EINTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
     }
 
     /// Sends `reply`, with `descriptor` attached when there is one.

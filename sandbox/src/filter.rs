@@ -1,5 +1,6 @@
 //! The system calls that are allowed, as lists. Everything else fails with
-//! `EPERM`. A template may fork and prepare its copies; an environment may not.
+//! `EPERM`. A template may fork and prepare its copies; its environments, which
+//! are under its filter and one of their own, may not.
 
 use crate::failure::during;
 use crate::listener;
@@ -18,11 +19,11 @@ mod calls;
 pub(crate) enum Stage<'a> {
     /// A template's; its control sockets are the only ones that messages may be sent on.
     Template { controls: &'a [RawFd] },
-    /// An environment's, on top of its template's.
+    /// An environment's. Says nothing without its template's, under which it is.
     Environment { pid: u32 },
 }
 
-/// Allows only the list of `stage` from here on, in this thread and its children.
+/// Adds the filter of `stage`, from here on, in this thread and its children.
 pub(crate) fn enter(stage: Stage<'_>) -> io::Result<()> {
     listener::install(&program(stage)?).map_err(during("list of system calls"))
 }
@@ -30,38 +31,45 @@ pub(crate) fn enter(stage: Stage<'_>) -> io::Result<()> {
 fn program(stage: Stage<'_>) -> io::Result<BpfProgram> {
     let target = TargetArch::try_from(std::env::consts::ARCH).map_err(io::Error::other)?;
     let refuse = SeccompAction::Errno(libc::EPERM.cast_unsigned());
-    let filter = SeccompFilter::new(rules(stage)?, refuse, SeccompAction::Allow, target).map_err(io::Error::other)?;
+    let (rules, unlisted, listed) = match stage {
+        Stage::Template { controls } => (allowed_to_templates(controls)?, refuse, SeccompAction::Allow),
+        Stage::Environment { pid } => (refused_to_environments(pid)?, SeccompAction::Allow, refuse),
+    };
+    let filter = SeccompFilter::new(rules, unlisted, listed, target).map_err(io::Error::other)?;
     BpfProgram::try_from(filter).map_err(io::Error::other)
 }
 
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
-fn rules(stage: Stage<'_>) -> io::Result<Rules> {
-    let mut rules: Rules = calls::ALWAYS.iter().map(|call| (*call, Vec::new())).collect();
+fn allowed_to_templates(controls: &[RawFd]) -> io::Result<Rules> {
+    let mut rules: Rules = calls::ALWAYS.iter().chain(calls::TEMPLATE).map(|call| (*call, Vec::new())).collect();
     rules.insert(libc::SYS_ioctl, any_of(1, calls::IOCTLS)?);
     rules.insert(libc::SYS_socket, sockets()?);
     rules.insert(libc::SYS_socketpair, vec![rule(vec![equal(0, libc::AF_UNIX)?])?]);
     rules.insert(libc::SYS_setsockopt, socket_options()?);
-    match stage {
-        Stage::Template { controls } => {
-            rules.extend(calls::TEMPLATE.iter().map(|call| (*call, Vec::new())));
-            rules.insert(libc::SYS_prctl, any_of(0, calls::PRCTLS_OF_TEMPLATES)?);
-            rules.insert(libc::SYS_unshare, vec![rule(vec![equal(0, libc::CLONE_NEWUSER | libc::CLONE_NEWNS)?])?]);
-            // A thread, or a fork: anything without new namespaces.
-            rules.insert(libc::SYS_clone, vec![rule(vec![masked(0, NAMESPACES, 0)?])?]);
-            rules.insert(libc::SYS_sendmsg, any_of(0, controls)?);
-        }
-        Stage::Environment { pid } => {
-            rules.insert(libc::SYS_prctl, any_of(0, calls::PRCTLS_OF_ENVIRONMENTS)?);
-            let thread = libc::CLONE_THREAD.cast_unsigned();
-            rules.insert(libc::SYS_clone, vec![rule(vec![masked(0, NAMESPACES | thread, thread)?])?]);
-            let own = i32::try_from(pid).map_err(io::Error::other)?;
-            rules.insert(libc::SYS_tgkill, vec![rule(vec![equal(0, own)?])?]);
-            // Reading the bounds of this process; setting them, or another's, is not.
-            let reads = vec![equal(0, 0)?, zero(2)?];
-            rules.insert(libc::SYS_prlimit64, vec![rule(reads)?]);
-        }
-    }
+    rules.insert(libc::SYS_prctl, any_of(0, calls::PRCTLS_OF_TEMPLATES)?);
+    rules.insert(libc::SYS_unshare, vec![rule(vec![equal(0, libc::CLONE_NEWUSER | libc::CLONE_NEWNS)?])?]);
+    // A thread, or a fork: anything without new namespaces.
+    rules.insert(libc::SYS_clone, vec![rule(vec![masked(0, NAMESPACES, 0)?])?]);
+    rules.insert(libc::SYS_sendmsg, any_of(0, controls)?);
+    Ok(rules)
+}
+
+/// An environment is under its template's filter as well, which refuses whatever is on no list: here
+/// is only what a template may do and an environment may not. Most environments live for one
+/// invocation, and a filter of the whole list takes the kernel longer to take over than all else
+/// that keeps an environment in.
+fn refused_to_environments(pid: u32) -> io::Result<Rules> {
+    let mut rules: Rules = calls::TEMPLATE.iter().map(|call| (*call, Vec::new())).collect();
+    rules.extend([libc::SYS_unshare, libc::SYS_sendmsg].map(|call| (call, Vec::new())));
+    let others = calls::PRCTLS_OF_ENVIRONMENTS.iter().map(|option| unequal(0, *option)).collect::<io::Result<_>>()?;
+    rules.insert(libc::SYS_prctl, vec![rule(others)?]);
+    // Whatever is no thread.
+    rules.insert(libc::SYS_clone, vec![rule(vec![masked(0, libc::CLONE_THREAD.cast_unsigned(), 0)?])?]);
+    let own = i32::try_from(pid).map_err(io::Error::other)?;
+    rules.insert(libc::SYS_tgkill, vec![rule(vec![unequal(0, own)?])?]);
+    // Another process's bounds, and setting any; this process may read its own.
+    rules.insert(libc::SYS_prlimit64, vec![rule(vec![unequal(0, 0)?])?, rule(vec![not_null(2)?])?]);
     Ok(rules)
 }
 
@@ -101,8 +109,13 @@ fn masked(argument: u8, mask: u32, value: u32) -> io::Result<SeccompCondition> {
     SeccompCondition::new(argument, Length::Dword, compare, value.into()).map_err(io::Error::other)
 }
 
-fn zero(argument: u8) -> io::Result<SeccompCondition> {
-    SeccompCondition::new(argument, Length::Qword, Compare::Eq, 0).map_err(io::Error::other)
+fn unequal(argument: u8, value: i32) -> io::Result<SeccompCondition> {
+    let value = u64::from(value.cast_unsigned());
+    SeccompCondition::new(argument, Length::Dword, Compare::Ne, value).map_err(io::Error::other)
+}
+
+fn not_null(argument: u8) -> io::Result<SeccompCondition> {
+    SeccompCondition::new(argument, Length::Qword, Compare::Ne, 0).map_err(io::Error::other)
 }
 
 /// Flags of `clone` that make namespaces, or trace.
@@ -118,3 +131,6 @@ const NAMESPACES: u32 = (libc::CLONE_NEWUSER
 
 /// The bits of a socket's type that are no flags.
 const SOCKET_KIND: u32 = 0xf;
+
+#[cfg(test)]
+mod tests;

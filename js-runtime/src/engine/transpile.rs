@@ -16,7 +16,9 @@ pub(crate) fn to_javascript(
     source: ModuleCodeString,
 ) -> Result<(ModuleCodeString, Option<SourceMapData>), JsErrorBox> {
     let specifier = name.to_string();
-    let text = hide_namespace(&source.as_str().replace("__NODE_VERSION__", NODE_VERSION));
+    let text = source.as_str().replace("__NODE_VERSION__", NODE_VERSION).replace(UNIX, "const unix = true");
+    let text = hide_namespace(&text);
+    let text = if specifier == GENERATOR { open_pool(&text)? } else { text };
     let media_type = match specifier.starts_with("node:") {
         true => MediaType::TypeScript,
         false => MediaType::from_path(Path::new(&specifier)),
@@ -44,6 +46,21 @@ pub(crate) fn to_javascript(
         .into_source();
     Ok((emitted.text.into(), None))
 }
+
+/// Lets `randomness.js` empty the pool of identifiers in a copy of a process.
+fn open_pool(text: &str) -> Result<String, JsErrorBox> {
+    if !text.contains(POOL) {
+        return Err(JsErrorBox::generic(format!("{GENERATOR} has no line `{POOL}`: how are its pools emptied now?")));
+    }
+    Ok(text.replace(POOL, &format!("{POOL} internals.forgetUuids = () => {{ uuidBatch = UUID_BATCH_SIZE; }};")))
+}
+
+/// In the text of a function that is made while the start-up file is, and that has no namespace to ask.
+const UNIX: &str = "const unix = Deno.build.os === \"darwin\"";
+
+/// Draws identifiers ahead of use.
+const GENERATOR: &str = "ext:deno_crypto/00_crypto.js";
+const POOL: &str = "let uuidBatch = UUID_BATCH_SIZE;";
 
 /// Where scripts get the core from; the private name is defined right after it.
 const SCRIPT_PREAMBLE: &str = "= __bootstrap;";

@@ -206,6 +206,7 @@ pub(super) const TEMPLATE: &[c_long] = &[
     libc::SYS_pidfd_open,
     libc::SYS_prlimit64,
     libc::SYS_seccomp,
+    libc::SYS_setpgid,
     libc::SYS_setrlimit,
     libc::SYS_setsid,
     libc::SYS_signalfd4,
