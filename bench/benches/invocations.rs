@@ -25,6 +25,7 @@ fn warm(bench: &mut Criterion) {
             data_dir: directory.path().join("data"),
             environments_max: 4,
             cpu: CpuShare::Unlimited,
+            tmp_bytes_max: None,
             log: LogSink::Files,
             sandbox: SandboxDemand::WhatThereIs,
         };

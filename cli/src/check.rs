@@ -29,6 +29,7 @@ fn check_sandbox() -> anyhow::Result<Exit> {
     for state in &layers {
         println!("{}", row(state));
     }
+    println!("{:<14} {}", "cpu", functions::cpu_keeping());
     let whole = layers.iter().all(|state| state.missing.is_none() || !state.layer.is_required());
     println!("{}", if whole { "the sandbox is whole" } else { "the sandbox is not whole" });
     Ok(if whole { Exit::Done } else { Exit::Failed })

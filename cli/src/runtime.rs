@@ -19,8 +19,8 @@ pub(crate) async fn start_functions(
 ) -> anyhow::Result<Arc<Functions>> {
     let engines = Engines { javascript: find()?, python: find_library()? };
     let data_dir = data_dir.to_path_buf();
-    let (environments_max, cpu) = (server.environments_max, server.cpu);
-    let options = Options { engines, data_dir, environments_max, cpu, log, sandbox };
+    let Server { environments_max, cpu, tmp_bytes_max, .. } = *server;
+    let options = Options { engines, data_dir, environments_max, cpu, tmp_bytes_max, log, sandbox };
     Functions::start(options).await.map_err(|error| anyhow!("functions cannot run: {error}"))
 }
 

@@ -53,6 +53,7 @@ pub(crate) struct RawServer {
     pub(crate) threads: Option<Spanned<i64>>,
     pub(crate) environments_max: Option<Spanned<i64>>,
     pub(crate) cpu: Option<Text>,
+    pub(crate) tmp_memory: Option<Text>,
     pub(crate) strict_aws: Option<bool>,
 }
 

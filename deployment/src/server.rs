@@ -37,6 +37,8 @@ pub struct Server {
     /// Execution environments of all functions at one time.
     pub environments_max: usize,
     pub cpu: CpuShare,
+    /// Of memory, for `/tmp` of all environments together; half of the machine's when not given.
+    pub tmp_bytes_max: Option<u64>,
 }
 
 /// A directory that keeps cached responses, those that memory has no room for among them.

@@ -14,6 +14,9 @@ pub const MEMORY_MB_DEFAULT: u32 = 128;
 pub const CORE_MB: u32 = 1_769;
 pub const CPU_BURST: Duration = Duration::from_millis(100);
 
+/// Ours: the period in which a control group gives an environment its share.
+pub const CPU_PERIOD: Duration = Duration::from_millis(100);
+
 /// Timeout of a function. 30 s is the Lambda@Edge bound for every trigger.
 pub const TIMEOUT_MIN: Duration = Duration::from_secs(1);
 pub const TIMEOUT_MAX: Duration = Duration::from_secs(900);

@@ -7,6 +7,7 @@ use crate::cpu::Pace;
 use crate::parent::Child;
 use crate::phase::Phase;
 use crate::pool::Place;
+use crate::scratch::Holder;
 use crate::template::BuildError;
 use crate::watch::{Memory, over_memory};
 use bytes::{Bytes, BytesMut};
@@ -15,6 +16,7 @@ use environment::{Frame, FrameDecoder};
 use std::io;
 use std::path::PathBuf;
 use std::pin::Pin;
+use std::sync::Arc;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 /// One environment.
@@ -32,6 +34,8 @@ pub(crate) struct Environment {
     pub(crate) pace: Pace,
     /// Log lines written while it was idle.
     pub(crate) idle_lines: Vec<Bytes>,
+    /// Where its `/tmp` is counted, when that is memory.
+    pub(crate) scratch: Option<Arc<Holder>>,
     tmp: PathBuf,
     #[expect(dead_code, reason = "held for as long as the environment lives")]
     place: Place<Environment>,
@@ -44,16 +48,17 @@ pub(crate) struct Forked {
     pub(crate) channel: Channel,
     pub(crate) child: Child,
     pub(crate) pace: Pace,
+    pub(crate) scratch: Option<Arc<Holder>>,
 }
 
 impl Environment {
     /// Takes over a forked environment; `tmp` is its private directory.
     pub(crate) fn new(forked: Forked, shared_bytes: u64, tmp: PathBuf, place: Place<Environment>) -> Environment {
-        let Forked { channel, child, pace, .. } = forked;
+        let Forked { channel, child, pace, scratch, .. } = forked;
         let memory = Memory::of(child.pid, shared_bytes);
         let (decoder, out, idle_lines) = (FrameDecoder::default(), BytesMut::new(), Vec::new());
         let look = Box::pin(sleep_until(Instant::now()));
-        Environment { channel, decoder, out, look, child, memory, pace, idle_lines, tmp, place }
+        Environment { channel, decoder, out, look, child, memory, pace, idle_lines, scratch, tmp, place }
     }
 
     /// Whether an idle environment is still there and can run the next invocation. Lines it wrote
@@ -135,6 +140,10 @@ impl Drop for Environment {
     fn drop(&mut self) {
         self.child.kill();
         let tmp = std::mem::take(&mut self.tmp);
+        // One that has a /tmp of its own never had this directory.
+        if !tmp.exists() {
+            return;
+        }
         let remove = move || match std::fs::remove_dir_all(&tmp) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 tracing::debug!(%error, path = %tmp.display(), "private directory stays");

@@ -1,15 +1,21 @@
 //! CPU time in proportion to memory: 1,769 MB is one core, as in Lambda. Every
 //! environment has an allowance that comes back at its share and holds a burst;
-//! one that has used more is stopped until that is paid back. The processor
-//! clock is read only at the looks of `watch`, so that an invocation shorter
-//! than the first look costs nothing here and is not counted.
+//! one that has used more is held back until that is paid back: by the kernel,
+//! in a control group, where one is delegated, else by being stopped for as long
+//! as it takes. The processor clock is read only at the looks of `watch`, so that
+//! an invocation shorter than the first look costs nothing here and is not counted.
 //!
 //! A stopped process cannot end by itself when the PoP is gone: the kernel
 //! continues it when its parent ends, which is when the PoP ends; one whose
 //! parent has ended is not stopped.
 
+mod brake;
+
+use crate::cgroup::Groups;
 use crate::parent::Child;
+use brake::Brake;
 use environment::limits::{CORE_MB, CPU_BURST};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
@@ -22,57 +28,112 @@ pub enum CpuShare {
     Unlimited,
 }
 
+/// How a share is kept on this machine: chosen once, at the start.
+#[derive(Clone, Debug)]
+pub(crate) enum CpuKeeping {
+    Groups(Arc<Groups>),
+    Stopping,
+    Nothing,
+}
+
+impl CpuKeeping {
+    /// Chooses, and says so in the log.
+    pub(crate) fn choose(share: CpuShare) -> CpuKeeping {
+        if share == CpuShare::Unlimited {
+            tracing::info!("cpu: environments get as much as the system gives them");
+            return CpuKeeping::Nothing;
+        }
+        let burst = CPU_BURST.as_millis();
+        let promise = format!("cpu: an environment gets memory_mb / {CORE_MB} of a core after a burst of {burst} ms");
+        match Groups::take_over() {
+            Ok(groups) => {
+                tracing::info!("{promise}, by a control group in {}", groups.directory().display());
+                CpuKeeping::Groups(groups)
+            }
+            Err(reason) => {
+                tracing::info!("{promise}, by being stopped ({reason})");
+                CpuKeeping::Stopping
+            }
+        }
+    }
+
+    /// Removes what ended environments left behind.
+    pub(crate) fn sweep(&self) {
+        if let CpuKeeping::Groups(groups) = self {
+            groups.sweep();
+        }
+    }
+}
+
+/// How this machine would keep environments to their share, for a person. Nothing has changed afterwards.
+#[must_use]
+pub fn cpu_keeping() -> String {
+    match Groups::take_over() {
+        Ok(groups) => {
+            groups.give_back();
+            format!("a control group for each environment that uses more, in {}", groups.directory().display())
+        }
+        Err(reason) => format!("environments that use more are stopped for a while: {reason}"),
+    }
+}
+
+/// What the processor clock of a process shows, and when.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Clock {
+    pub(crate) now: Instant,
+    pub(crate) shows: Duration,
+}
+
 /// Holds one environment to its share.
 #[derive(Debug)]
 pub(crate) struct Pace {
     allowance: Option<Allowance>,
+    brake: Brake,
     parent_closed: watch::Receiver<bool>,
     /// Whether the running invocation was looked at before.
     seen: bool,
-    stopped_until: Option<Instant>,
 }
 
 impl Pace {
     /// For an environment whose parent's end is told by `parent_closed`.
-    pub(crate) fn new(share: CpuShare, memory_mb: u32, parent_closed: watch::Receiver<bool>) -> Pace {
-        let allowance = (share == CpuShare::ByMemory && memory_mb < CORE_MB).then(|| Allowance::of(memory_mb));
-        Pace { allowance, parent_closed, seen: false, stopped_until: None }
+    pub(crate) fn new(keeping: &CpuKeeping, memory_mb: u32, parent_closed: watch::Receiver<bool>) -> Pace {
+        let is_held = !matches!(keeping, CpuKeeping::Nothing) && memory_mb < CORE_MB;
+        let allowance = is_held.then(|| Allowance::of(memory_mb));
+        Pace { allowance, brake: Brake::new(keeping), parent_closed, seen: false }
     }
 
     /// One look at an invocation that began at `started` and should answer before `deadline`. Returns
-    /// when the next look is due, if the environment is stopped.
-    pub(crate) fn look(&mut self, child: &Child, started: Instant, deadline: Instant) -> Option<Instant> {
-        let now = Instant::now();
+    /// when the next look is due, if that is not as usual.
+    pub(crate) fn look(&mut self, child: &Child, clock: Clock, started: Instant, deadline: Instant) -> Option<Instant> {
+        let now = clock.now;
         let allowance = self.allowance.as_mut()?;
-        if let Some(until) = self.stopped_until {
+        if let Some(until) = self.brake.stopped_until() {
             if now < until {
                 return Some(until);
             }
-            child.go_on();
-            self.stopped_until = None;
+            self.brake.release(child);
             return None;
         }
-        // From its deadline on it runs, so that it can end politely.
-        if now >= deadline || *self.parent_closed.borrow() {
+        // From its deadline on it runs, so that it can end politely; and where nobody would continue it.
+        if now >= deadline || (self.brake.stops() && *self.parent_closed.borrow()) {
+            self.brake.release(child);
             return None;
         }
         let used_max = if self.seen { Duration::MAX } else { now - started };
         self.seen = true;
-        let pause = allowance.charge(child.cpu_time()?, used_max, now);
+        let pause = allowance.charge(clock.shows, used_max, now);
         if pause.is_zero() {
+            self.brake.release(child);
             return None;
         }
-        child.stop();
-        self.stopped_until = Some((now + pause).min(deadline));
-        self.stopped_until
+        self.brake.put_on(child, allowance.share, (now + pause).min(deadline));
+        self.brake.next_look(now).map(|next| next.min(deadline))
     }
 
     /// The invocation is over.
     pub(crate) fn release(&mut self, child: &Child) {
         self.seen = false;
-        if self.stopped_until.take().is_some() {
-            child.go_on();
-        }
+        self.brake.release(child);
     }
 }
 

@@ -4,16 +4,17 @@
 
 use crate::config::{FunctionConfig, SnapStart};
 use crate::connection::Environment;
-use crate::cpu::CpuShare;
+use crate::cpu::{CpuKeeping, CpuShare};
 use crate::function::{Core, Function};
 use crate::log::Log;
 use crate::network::NetworkGuard;
 use crate::package::{self, PackageDigest, PackageError};
 use crate::pool::Capacity;
 use crate::program::Engines;
+use crate::scratch::Scratch;
 use crate::zygote::ZygoteError;
 use crate::zygotes::Zygotes;
-use environment::limits::{CORE_MB, CPU_BURST, LOG_BYTES_MAX, RESULT_BYTES_MAX};
+use environment::limits::{LOG_BYTES_MAX, RESULT_BYTES_MAX};
 use environment::{Initialization, Manifest};
 use parking_lot::Mutex;
 use std::fs;
@@ -35,6 +36,8 @@ pub struct Options {
     /// Execution environments of all functions at one time.
     pub environments_max: usize,
     pub cpu: CpuShare,
+    /// Bytes that all environments together may hold in `/tmp`; half of the machine's memory when `None`.
+    pub tmp_bytes_max: Option<u64>,
     pub log: LogSink,
     pub sandbox: SandboxDemand,
 }
@@ -98,7 +101,9 @@ pub(crate) struct Shared {
     pub(crate) log: Log,
     pub(crate) network: NetworkGuard,
     pub(crate) capacity: Arc<Capacity<Environment>>,
-    pub(crate) cpu: CpuShare,
+    pub(crate) cpu: CpuKeeping,
+    /// `None` where `/tmp` is on a disk.
+    pub(crate) scratch: Option<Arc<Scratch>>,
     ids: AtomicU64,
     stopping: AtomicBool,
 }
@@ -127,22 +132,21 @@ impl Functions {
         let tmp = private_directory(&data_dir.join("tmp")).map_err(|source| failed(&data_dir.join("tmp"), source))?;
         let logs = data_dir.join("logs");
         let log = Log::start(logs.clone(), options.log).map_err(|source| failed(&logs, source))?;
+        // Before there are processes: they stay where they are born.
+        let cpu = CpuKeeping::choose(options.cpu);
         let zygotes = Zygotes::start(options.engines, options.sandbox).await?;
         let network = NetworkGuard::start().map_err(StartError::Network)?;
-        match options.cpu {
-            CpuShare::ByMemory => tracing::info!(
-                "cpu: an environment gets memory_mb / {CORE_MB} of a core after a burst of {} ms, by being stopped",
-                CPU_BURST.as_millis()
-            ),
-            CpuShare::Unlimited => tracing::info!("cpu: environments get as much as the system gives them"),
+        let scratch = zygotes.give_own_tmp().await.then(|| Scratch::new(options.tmp_bytes_max, log.clone()));
+        if let Some(scratch) = &scratch {
+            tracing::info!("tmp: all environments together get {} MB of memory for it", scratch.bytes_max() >> 20);
         }
         let capacity = Capacity::new(options.environments_max);
         let packages = data_dir.join("packages");
         remove_packages(packages.clone()).await;
         let prepared = Arc::new(Prepared::default());
-        let sweeper = tokio::spawn(sweep(Arc::clone(&capacity), Arc::clone(&prepared), packages.clone()));
         let (ids, stopping) = (AtomicU64::new(1), AtomicBool::new(false));
-        let shared = Arc::new(Shared { zygotes, log, network, capacity, cpu: options.cpu, ids, stopping });
+        let shared = Arc::new(Shared { zygotes, log, network, capacity, cpu, scratch, ids, stopping });
+        let sweeper = tokio::spawn(sweep(Swept::of(&shared), Arc::clone(&prepared), packages.clone()));
         Ok(Arc::new(Functions { shared, packages, tmp, prepared, sweeper }))
     }
 
@@ -226,8 +230,37 @@ fn living(prepared: &Prepared) -> Vec<Arc<Core>> {
     prepared.iter().filter_map(Weak::upgrade).collect()
 }
 
-/// Discards what was idle for too long, and what ended while it was idle.
-async fn sweep(capacity: Arc<Capacity<Environment>>, prepared: Arc<Prepared>, packages: PathBuf) {
+/// What of all functions is looked after.
+struct Swept {
+    capacity: Arc<Capacity<Environment>>,
+    cpu: CpuKeeping,
+    scratch: Option<Arc<Scratch>>,
+}
+
+impl Swept {
+    fn of(shared: &Shared) -> Swept {
+        let scratch = shared.scratch.as_ref().map(Arc::clone);
+        Swept { capacity: Arc::clone(&shared.capacity), cpu: shared.cpu.clone(), scratch }
+    }
+}
+
+/// Discards what was idle for too long, what ended while it was idle, and who holds too much in `/tmp`.
+async fn sweep(swept: Swept, prepared: Arc<Prepared>, packages: PathBuf) {
+    let Swept { capacity, cpu, scratch } = swept;
+    let scratch = async move {
+        match scratch {
+            Some(scratch) => scratch.keep().await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::join!(scratch, sweep_idle(capacity, cpu, (prepared, packages)));
+}
+
+async fn sweep_idle(
+    capacity: Arc<Capacity<Environment>>,
+    cpu: CpuKeeping,
+    (prepared, packages): (Arc<Prepared>, PathBuf),
+) {
     let mut packages_at = Instant::now() + PACKAGES_EVERY;
     loop {
         tokio::time::sleep(SWEEP_EVERY).await;
@@ -236,6 +269,7 @@ async fn sweep(capacity: Arc<Capacity<Environment>>, prepared: Arc<Prepared>, pa
             core.retire_idle_template();
         }
         capacity.expire(Instant::now());
+        cpu.sweep();
         if Instant::now() >= packages_at {
             remove_packages(packages.clone()).await;
             packages_at = Instant::now() + PACKAGES_EVERY;

@@ -4,6 +4,7 @@
 //! events and results are JSON bytes that this crate never parses.
 
 mod bytecode;
+mod cgroup;
 mod channel;
 mod config;
 mod connection;
@@ -21,6 +22,7 @@ mod pool;
 mod program;
 mod provision;
 mod running;
+mod scratch;
 mod sys;
 mod template;
 mod watch;
@@ -28,7 +30,7 @@ mod zygote;
 mod zygotes;
 
 pub use config::{FunctionConfig, PackageSource, Scaling, SnapStart};
-pub use cpu::CpuShare;
+pub use cpu::{CpuShare, cpu_keeping};
 pub use function::Function;
 pub use functions::{Functions, LogSink, Options, PrepareError, SandboxDemand, StartError};
 pub use invocation::Invocation;

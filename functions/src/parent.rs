@@ -123,13 +123,32 @@ impl Drop for Parent {
 pub(crate) struct Child {
     /// In the PoP's own pid namespace.
     pub(crate) pid: i32,
-    pidfd: OwnedFd,
+    pidfd: Arc<OwnedFd>,
     exited: Option<oneshot::Receiver<Exit>>,
     /// Where the network calls of a zygote's child arrive, once it says so.
     pub(crate) listener: Option<oneshot::Receiver<OwnedFd>>,
 }
 
+/// A process that another part of the PoP owns.
+#[derive(Clone, Debug)]
+pub(crate) struct Handle {
+    pub(crate) pid: i32,
+    pidfd: Arc<OwnedFd>,
+}
+
+impl Handle {
+    /// Kills it now.
+    pub(crate) fn kill(&self) {
+        sys::send_signal(self.pidfd.as_fd(), Signal::SIGKILL);
+    }
+}
+
 impl Child {
+    /// For whoever does not own it.
+    pub(crate) fn handle(&self) -> Handle {
+        Handle { pid: self.pid, pidfd: Arc::clone(&self.pidfd) }
+    }
+
     /// Kills it now.
     pub(crate) fn kill(&self) {
         sys::send_signal(self.pidfd.as_fd(), Signal::SIGKILL);
@@ -229,7 +248,7 @@ impl Routes {
         let (exit, exited) = oneshot::channel();
         self.exits.lock().insert(id, exit);
         let pid = pid_behind(&pidfd).unwrap_or(pid);
-        let child = Child { pid, pidfd, exited: Some(exited), listener: None };
+        let child = Child { pid, pidfd: Arc::new(pidfd), exited: Some(exited), listener: None };
         // Nobody waits any more: dropping the child kills it.
         if let Some(answer) = answer {
             let _ = answer.send(Ok(child));

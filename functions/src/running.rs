@@ -3,10 +3,11 @@
 //! goes away, the rest of it moves to a task of its own.
 
 use crate::connection::Environment;
+use crate::cpu::Clock;
 use crate::function::Core;
 use crate::invocation::Invocation;
 use crate::log::{self, Failure, Report, Start};
-use crate::watch::Watch;
+use crate::watch::{Effort, Watch};
 use bytes::{Bytes, BytesMut};
 use environment::control::EXIT_OUT_OF_MEMORY;
 use environment::frame::Exiting;
@@ -14,7 +15,7 @@ use environment::limits::{LOG_BYTES_MAX, RESULT_BYTES_MAX};
 use environment::{ErrorPayload, Exit, Frame, FrameError, Outcome};
 use std::io;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use uuid::Uuid;
 
 /// An invocation that has an environment.
@@ -224,18 +225,24 @@ impl Active {
             self.environment.child.kill();
             return Some(self.timed_out());
         }
-        if self.environment.memory.is_over(now, self.core.config.memory_mb) {
-            self.environment.child.kill();
+        let Environment { pace, child, memory, .. } = &mut self.environment;
+        // A process that is gone closes its socket, which is met by the next step.
+        let Some(clock) = child.cpu_time() else {
+            self.watch.looked(now, Duration::ZERO);
+            return None;
+        };
+        let effort = self.watch.looked(now, clock);
+        if (effort == Effort::Much || memory.was_over()) && memory.is_over(now, self.core.config.memory_mb) {
+            child.kill();
             return Some(self.out_of_memory());
         }
-        self.watch.looked(now);
-        let Environment { pace, child, memory, .. } = &mut self.environment;
         // Over its memory it runs, so that it can end politely.
         if memory.was_over() {
             pace.release(child);
             return None;
         }
-        if let Some(until) = pace.look(child, self.started, self.started + self.core.config.timeout) {
+        let clock = Clock { now, shows: clock };
+        if let Some(until) = pace.look(child, clock, self.started, self.started + self.core.config.timeout) {
             self.watch.wait_until(until);
         }
         None
@@ -244,6 +251,11 @@ impl Active {
     async fn closed(&mut self) -> Ended {
         if self.started.elapsed() >= self.core.config.timeout {
             return self.timed_out();
+        }
+        // One that had not begun begins elsewhere.
+        let ended = self.environment.scratch.as_ref().filter(|_| !self.untaken).and_then(|scratch| scratch.ended());
+        if let Some(reason) = ended {
+            return Ended::broken(reason.to_owned());
         }
         let exit = self.environment.child.exit().await;
         if exit == Some(Exit::Code(EXIT_OUT_OF_MEMORY)) || self.environment.memory.was_over() {

@@ -20,13 +20,18 @@ pub(crate) struct Watch {
     started: Instant,
     kill_at: Instant,
     next: Instant,
+    looked: Instant,
+    /// The process's clock at the last look.
+    clock: Duration,
+    every: Duration,
 }
 
 impl Watch {
     /// An invocation that starts now.
     pub(crate) fn new(started: Instant, timeout: Duration) -> Watch {
         let kill_at = started + timeout + KILL_GRACE;
-        Watch { started, kill_at, next: started + LOOK_EVERY }
+        let (looked, clock, every) = (started, Duration::ZERO, LOOK_EVERY);
+        Watch { started, kill_at, next: started + LOOK_EVERY, looked, clock, every }
     }
 
     /// When to look next.
@@ -34,10 +39,22 @@ impl Watch {
         self.next
     }
 
-    /// Sets the following look.
-    pub(crate) fn looked(&mut self, now: Instant) {
-        let every = if now - self.started < SETTLED_AFTER { LOOK_EVERY } else { LOOK_EVERY_SETTLED };
-        self.next = (now + every).min(self.kill_at);
+    /// Sets the following look, for a process whose processor clock shows `clock`. Says whether it has
+    /// computed so little since the last that its memory is not worth a look.
+    pub(crate) fn looked(&mut self, now: Instant, clock: Duration) -> Effort {
+        let effort = if clock.saturating_sub(self.clock) < now.saturating_duration_since(self.looked) / LITTLE {
+            Effort::Little
+        } else {
+            Effort::Much
+        };
+        self.every = match effort {
+            Effort::Little => (self.every * 2).min(LOOK_EVERY_WAITING),
+            Effort::Much if now - self.started < SETTLED_AFTER => LOOK_EVERY,
+            Effort::Much => LOOK_EVERY_SETTLED,
+        };
+        (self.looked, self.clock) = (now, clock);
+        self.next = (now + self.every).min(self.kill_at);
+        effort
     }
 
     /// Puts the following look off, for an environment that is stopped until then.
@@ -49,6 +66,13 @@ impl Watch {
     pub(crate) fn is_over(&self, now: Instant) -> bool {
         now >= self.kill_at
     }
+}
+
+/// What a process did between two looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Effort {
+    Little,
+    Much,
 }
 
 /// The memory of one environment.
@@ -146,6 +170,10 @@ static PAGE_BYTES: LazyLock<u64> = LazyLock::new(page_bytes);
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 /// Many long invocations at once must not cost more than they do themselves.
 const LOOK_EVERY_SETTLED: Duration = Duration::from_millis(20);
+/// Nor must many that wait for something else.
+const LOOK_EVERY_WAITING: Duration = Duration::from_millis(40);
+/// A twentieth of a core.
+const LITTLE: u32 = 20;
 const SETTLED_AFTER: Duration = Duration::from_secs(1);
 const SAMPLE_AGE_MAX: Duration = Duration::from_secs(1);
 
@@ -185,11 +213,30 @@ mod tests {
     }
 
     #[test]
+    fn what_waits_is_looked_at_less_often_until_it_computes() {
+        let started = Instant::now();
+        let mut watch = Watch::new(started, Duration::from_secs(3));
+        let mut clock = Duration::from_millis(4);
+        assert_eq!(watch.looked(watch.next(), clock), Effort::Much);
+        let mut intervals = Vec::new();
+        for _ in 0..5 {
+            let now = watch.next();
+            assert_eq!(watch.looked(now, clock), Effort::Little);
+            intervals.push((watch.next() - now).as_millis());
+        }
+        assert_eq!(intervals, [10, 20, 40, 40, 40]);
+        clock += Duration::from_millis(3);
+        let now = watch.next();
+        assert_eq!(watch.looked(now, clock), Effort::Much);
+        assert_eq!(watch.next(), now + LOOK_EVERY);
+    }
+
+    #[test]
     fn looks_end_at_the_deadline_and_its_grace() {
         let started = Instant::now();
         let mut watch = Watch::new(started, Duration::from_secs(3));
         assert_eq!(watch.next(), started + LOOK_EVERY);
-        watch.looked(started + Duration::from_millis(3020));
+        watch.looked(started + Duration::from_millis(3020), Duration::from_secs(1));
         assert_eq!(watch.next(), started + Duration::from_secs(3) + KILL_GRACE);
         assert!(!watch.is_over(started + Duration::from_secs(3)));
         assert!(watch.is_over(watch.next()));

@@ -5,7 +5,7 @@ use crate::config::FunctionConfig;
 use crate::functions::SandboxDemand;
 use crate::program::{Engines, Program};
 use crate::zygote::{Zygote, ZygoteError};
-use environment::LayerState;
+use environment::{Layer, LayerState};
 use std::collections::HashMap;
 use std::sync::Arc;
 use tokio::sync::Mutex;
@@ -39,6 +39,14 @@ impl Zygotes {
         let zygote = start(&program, self.demand).await?;
         running.insert(program, Arc::clone(&zygote));
         Ok(zygote)
+    }
+
+    /// Whether environments have a `/tmp` in memory on this machine.
+    pub(crate) async fn give_own_tmp(&self) -> bool {
+        let running = self.running.lock().await;
+        let Some(zygote) = running.values().next() else { return false };
+        let layers = zygote.running().await.map(|running| running.sandbox).unwrap_or_default();
+        layers.iter().any(|state| state.layer == Layer::Tmp && state.missing.is_none())
     }
 
     /// Ends them for good.

@@ -38,6 +38,7 @@ impl Pop {
             data_dir: directory.path().join("data"),
             environments_max,
             cpu,
+            tmp_bytes_max: None,
             log: LogSink::Files,
             sandbox: SandboxDemand::WhatThereIs,
         };
@@ -593,6 +594,7 @@ async fn packages_without_a_function_are_removed_and_those_of_another_process_st
         data_dir: pop.directory.path().join("data"),
         environments_max: 1,
         cpu: CpuShare::ByMemory,
+        tmp_bytes_max: None,
         log: LogSink::Files,
         sandbox: SandboxDemand::WhatThereIs,
     };
@@ -630,6 +632,7 @@ async fn a_runtime_that_does_not_start_is_an_error() {
         data_dir: data_dir.clone(),
         environments_max: 1,
         cpu: CpuShare::ByMemory,
+        tmp_bytes_max: None,
         log: LogSink::Files,
         sandbox: SandboxDemand::WhatThereIs,
     };

@@ -5,7 +5,7 @@
 
 use bytes::BytesMut;
 use environment::frame::{Frame, FrameDecoder};
-use environment::{ControlReply, Manifest};
+use environment::{ControlReply, ErrorPayload, Manifest};
 use nix::errno::Errno;
 use sandbox::{Birth, Cell, Children, Control, Entry, Sandbox, Source, adopt, exit_now, restore_signals};
 use serde_json::{Value, json};
@@ -43,6 +43,12 @@ fn main() {
 }
 
 fn template(children: Children, manifest: &Manifest) {
+    if manifest.handler.ends_with(".threads") {
+        let error_message = acts::small_threads().to_string();
+        let error = ErrorPayload { error_type: "Threads".to_owned(), error_message, trace: Vec::new() };
+        children.control().send(&ControlReply::InitFailed { error }, None).unwrap();
+        exit_now(0);
+    }
     let unshared = manifest.handler.ends_with(".unshared").then(|| "asked for".to_owned());
     children
         .control()

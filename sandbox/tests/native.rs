@@ -17,7 +17,7 @@ use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 struct Pop {
@@ -27,6 +27,10 @@ struct Pop {
 
 impl Pop {
     async fn start() -> Pop {
+        Pop::with_tmp(None).await
+    }
+
+    async fn with_tmp(tmp_bytes_max: Option<u64>) -> Pop {
         let directory = tempfile::tempdir().unwrap();
         for name in ["one", "two"] {
             std::fs::create_dir(directory.path().join(name)).unwrap();
@@ -37,6 +41,7 @@ impl Pop {
             data_dir: directory.path().join("data"),
             environments_max: 16,
             cpu: CpuShare::ByMemory,
+            tmp_bytes_max,
             log: LogSink::Files,
             sandbox: SandboxDemand::Whole,
         };
@@ -246,6 +251,29 @@ async fn a_full_tmp_says_so_at_its_quota_and_is_gone_with_its_environment() {
 }
 
 #[tokio::test]
+async fn all_environments_together_are_bounded_in_tmp_and_the_largest_ends() {
+    let pop = Pop::with_tmp(Some(300 << 20)).await;
+    let (one, two) = (pop.config("one", &[]), pop.config("two", &[]));
+    let (one, two) = (pop.functions.prepare(&one).await.unwrap(), pop.functions.prepare(&two).await.unwrap());
+    let list = json!({"act": "list", "at": "/tmp"});
+    assert_eq!(act(&one, json!({"act": "keep", "megabytes": 200})).await, "ok");
+    assert_eq!(act(&one, list.clone()).await["Ok"], json!(["kept"]));
+    assert_eq!(act(&two, json!({"act": "keep", "megabytes": 150})).await, "ok");
+    let (log, patience) = (pop.directory.path().join("data/logs/one.log"), Instant::now() + Duration::from_secs(20));
+    while !std::fs::read_to_string(&log).is_ok_and(|log| log.contains("tmp: environment ended")) {
+        assert!(Instant::now() < patience, "the environment that holds most is still there");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(act(&one, list.clone()).await["Ok"], json!([]));
+    assert_eq!(act(&two, list).await["Ok"], json!(["kept"]));
+    // In an invocation it is the end of that, with its reason.
+    let ended = two.invoke(Bytes::from(json!({"act": "keep_on"}).to_string())).await.outcome;
+    assert!(matches!(&ended, Outcome::Crashed { reason } if reason.contains("more than 300 MB in /tmp")), "{ended:?}");
+    let log = pop.log().await;
+    assert!(log.contains("tmp: environment ended: all environments together held more than 300 MB"), "{log}");
+}
+
+#[tokio::test]
 async fn empty_files_in_tmp_are_bounded() {
     let pop = Pop::start().await;
     let function = pop.function(&[]).await;
@@ -267,6 +295,21 @@ async fn threads_and_descriptors_are_bounded() {
     assert!((1_000..1_024).contains(&count), "{count} sockets");
     // And it still works.
     assert_eq!(act(&function, json!({"act": "write", "at": "/tmp/x"})).await, "ok");
+}
+
+#[tokio::test]
+async fn processes_and_threads_of_a_function_are_bounded() {
+    let pop = Pop::start().await;
+    // In the init phase, where a process may still start others.
+    let config = FunctionConfig { handler: "index.threads".into(), memory_mb: 2_048, ..pop.config("one", &[]) };
+    let function = pop.functions.prepare(&config).await.unwrap();
+    let Outcome::InitFailed(error) = function.invoke(Bytes::from_static(b"{}")).await.outcome else {
+        panic!("the init phase counts and fails");
+    };
+    let counted: (u64, String) = serde_json::from_str(&error.error_message).unwrap_or_else(|_| panic!("{error:?}"));
+    assert_eq!(counted.1, "EAGAIN", "{}", error.error_message);
+    let most = environment::limits::TASKS_MAX;
+    assert!((most - 10..most).contains(&counted.0), "{} threads beside the first", counted.0);
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 use tempfile::TempDir;
 
 /// What an edge is started with.
@@ -24,11 +25,13 @@ pub struct EdgeBuilder {
     launch: Launch,
 }
 
-/// How the program is started: through which other one, and with which further arguments.
+/// How the program is started: through which other one, with which further arguments, and for how long.
 #[derive(Default)]
 struct Launch {
     by: Vec<String>,
     arguments: Vec<String>,
+    /// How long it may take until it listens, when that is not as usual.
+    patience: Option<Duration>,
 }
 
 /// Variables of the program, by name.
@@ -94,6 +97,13 @@ impl EdgeBuilder {
     #[must_use]
     pub fn launched_by(mut self, words: &[&str]) -> EdgeBuilder {
         self.launch.by = words.iter().map(ToString::to_string).collect();
+        self
+    }
+
+    /// It has much to do before it listens.
+    #[must_use]
+    pub fn patient(mut self, patience: Duration) -> EdgeBuilder {
+        self.launch.patience = Some(patience);
         self
     }
 
@@ -288,13 +298,17 @@ impl Edge {
             .spawn()
             .expect("selvedge was built: run scripts/build.sh");
         self.child = Some(child);
-        let mut ticks = tokio::time::interval(std::time::Duration::from_millis(5));
+        let mut ticks = tokio::time::interval(Duration::from_millis(5));
         let started = std::time::Instant::now();
         while !listens(self.http) {
             ticks.tick().await;
             let ended = self.child.as_mut().and_then(|child| child.try_wait().ok().flatten());
             assert!(ended.is_none(), "the edge ended with {ended:?}:\n{}", self.terminal());
-            assert!(started.elapsed() < crate::WAIT_MAX, "the edge does not listen:\n{}", self.terminal());
+            assert!(
+                started.elapsed() < self.launch.patience.unwrap_or(crate::WAIT_MAX),
+                "the edge does not listen:\n{}",
+                self.terminal()
+            );
         }
         self
     }

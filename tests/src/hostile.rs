@@ -17,9 +17,12 @@ pub struct Hostile {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct About {
-    /// Lines of the function's table.
+    /// Lines of the function's table; `{origin}` stands for the address of the origin.
     #[serde(default)]
     pub settings: String,
+    /// Empty files in the package besides.
+    #[serde(default)]
+    pub files: usize,
     /// Whether nothing may be asked before: what is hostile comes before the first invocation.
     #[serde(default)]
     pub cold: bool,

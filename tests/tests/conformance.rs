@@ -23,6 +23,7 @@ async fn every_case_gives_what_lambda_gives() {
         data_dir: data.path().to_owned(),
         environments_max: 8,
         cpu: CpuShare::ByMemory,
+        tmp_bytes_max: None,
         sandbox: SandboxDemand::WhatThereIs,
         log: LogSink::Files,
     })

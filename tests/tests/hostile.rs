@@ -7,7 +7,7 @@ use selvedge_tests::hostile::{Hostile, hostile_cases};
 use selvedge_tests::python::interpreters;
 use selvedge_tests::{Edge, Origin, wait_for};
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 fn main() -> ExitCode {
     let trials = hostile_cases().into_iter().map(|case| {
@@ -61,7 +61,10 @@ async fn edge(case: &Hostile, origin: &Origin) -> Edge {
         let content = std::fs::read_to_string(&path).expect("a case's files are text");
         builder = builder.file(&format!("hostile/{name}"), &content);
     }
-    let (settings, runtimes) = language(case);
+    for number in 0..case.about.files {
+        builder = builder.file(&format!("hostile/files/{}/{}", number / 1_000, number % 1_000), "");
+    }
+    let (settings, runtimes) = language(case, origin);
     let config = format!(
         "{runtimes}[functions.hostile]\ncode = \"hostile\"\nhandler = \"handler.handler\"\n{settings}\n\
          [distributions.site]\ndomains = [\"*\"]\n[distributions.site.origins.o]\nurl = \"{url}\"\n\
@@ -69,12 +72,15 @@ async fn edge(case: &Hostile, origin: &Origin) -> Edge {
          [[distributions.site.behaviors]]\npath = \"/neighbour\"\norigin = \"o\"\nhooks.viewer-request = \"neighbour\"\n",
         url = origin.url(),
     );
+    if case.about.files > 0 {
+        builder = builder.patient(Duration::from_secs(90));
+    }
     builder.config(&config).start().await
 }
 
 /// The function's settings, and the table that names its interpreter if it has one.
-fn language(case: &Hostile) -> (String, String) {
-    let settings = case.about.settings.clone();
+fn language(case: &Hostile, origin: &Origin) -> (String, String) {
+    let settings = case.about.settings.replace("{origin}", origin.url().trim_start_matches("http://"));
     if !case.dir.join("handler.py").is_file() {
         return (settings, String::new());
     }

@@ -32,6 +32,7 @@ impl Stage {
             data_dir: directory.path().join("state"),
             environments_max: 200,
             cpu: CpuShare::Unlimited,
+            tmp_bytes_max: None,
             sandbox: SandboxDemand::WhatThereIs,
             log: LogSink::Files,
         });

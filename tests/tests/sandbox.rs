@@ -139,6 +139,21 @@ async fn the_machine_is_closed_to_a_handler_and_the_log_says_how_to_open_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn refused_connections_do_not_flood_the_log() {
+    let edge = edge("").await;
+    let script = "let refused = 0;
+        for (let port = 1000; port < 1200; port++) await new Promise((done) => {
+          net.connect(port, '127.0.0.1').on('error', (error) => { refused += error.code === 'EACCES'; done(); });
+        });
+        return refused";
+    assert_eq!(run(&edge, script).await, "200");
+    edge.logged("f", "network: more refusals follow and are not logged for a while").await;
+    let lines = edge.log("f").lines().filter(|line| line.contains("network: ")).count();
+    // 50 in each period of 10 s; a slow machine may need more than one.
+    assert!((50..=100).contains(&lines), "{lines} lines");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_name_that_leads_to_the_machine_is_refused_unless_allowed() {
     let origin = Origin::start().await;
     origin.answer("/a", Answer::new(200).body("from the origin"));

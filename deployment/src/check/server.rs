@@ -72,6 +72,7 @@ pub(super) fn server(ctx: &mut Context, raw: &RawServer) -> Server {
             1..=limits::ENVIRONMENTS_MAX,
         ),
         cpu: scaling::cpu(ctx, raw.cpu.as_ref()),
+        tmp_bytes_max: raw.tmp_memory.as_ref().map(|text| ctx.size("tmp_memory", Some(text), 0, 1 << 20..=1 << 50)),
     }
 }
 

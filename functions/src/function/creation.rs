@@ -93,8 +93,9 @@ impl Core {
         let channel = Channel::new(ours)?;
         let request = ControlRequest::Environment { id, manifest };
         let child = parent.fork(id, &request, theirs.as_fd()).await?;
-        let pace = Pace::new(self.shared.cpu, self.config.memory_mb, parent.closing());
-        Ok(Forked { id, channel, child, pace })
+        let pace = Pace::new(&self.shared.cpu, self.config.memory_mb, parent.closing());
+        let scratch = self.shared.scratch.as_ref().map(|scratch| scratch.hold(id, &self.name, child.handle()));
+        Ok(Forked { id, channel, child, pace, scratch })
     }
 
     async fn wait_until_ready(

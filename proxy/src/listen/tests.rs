@@ -62,6 +62,7 @@ fn server() -> Server {
         threads: 2,
         environments_max: 1,
         cpu: functions::CpuShare::ByMemory,
+        tmp_bytes_max: None,
     }
 }
 

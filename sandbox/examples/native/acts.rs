@@ -18,6 +18,8 @@ pub(crate) fn act(event: &Value) -> Value {
         "search" => search(event["hidden"].as_array().unwrap()),
         "write" => shown(File::create(text(event)).and_then(|mut file| file.write_all(b"x")).map_err(errno)),
         "fill" => fill(),
+        "keep" => keep(event["megabytes"].as_u64().unwrap() as usize),
+        "keep_on" => keep_on(),
         "files" => files(),
         "threads" => threads(),
         "sockets" => sockets(),
@@ -77,6 +79,20 @@ fn calls() -> Value {
     Value::Object(answers)
 }
 
+/// Leaves a file of this size in /tmp.
+fn keep(megabytes: usize) -> Value {
+    let mut file = File::create("/tmp/kept").unwrap();
+    let chunk = vec![1; 1 << 20];
+    shown((0..megabytes).try_for_each(|_| file.write_all(&chunk)).map_err(errno))
+}
+
+/// The same, of all there is room for, and waits for what comes of it.
+fn keep_on() -> Value {
+    let answer = keep(400);
+    std::thread::sleep(Duration::from_secs(15));
+    answer
+}
+
 /// Bytes written to /tmp until it is full, and how that ended.
 fn fill() -> Value {
     let mut file = File::create("/tmp/full").unwrap();
@@ -101,6 +117,32 @@ fn files() -> Value {
         }
     }
     Value::Null
+}
+
+/// How many threads start beside this one, as small as they can be, and why no more do. They stay.
+pub(crate) fn small_threads() -> Value {
+    extern "C" fn wait(_: *mut libc::c_void) -> *mut libc::c_void {
+        loop {
+            // SAFETY: no descriptors are passed.
+            unsafe { libc::poll(std::ptr::null_mut(), 0, -1) };
+        }
+    }
+    // SAFETY: attributes are set up by their own initialiser before anything reads them; the threads use
+    // nothing of this function's.
+    unsafe {
+        let mut attributes = std::mem::zeroed();
+        libc::pthread_attr_init(&raw mut attributes);
+        libc::pthread_attr_setstacksize(&raw mut attributes, libc::PTHREAD_STACK_MIN);
+        libc::pthread_attr_setguardsize(&raw mut attributes, 0);
+        for count in 0_u64.. {
+            let mut thread = std::mem::zeroed();
+            let error = libc::pthread_create(&raw mut thread, &raw const attributes, wait, std::ptr::null_mut());
+            if error != 0 {
+                return json!([count, format!("{:?}", Errno::from_raw(error))]);
+            }
+        }
+    }
+    unreachable!("numbers do not end");
 }
 
 fn threads() -> Value {
@@ -243,6 +285,17 @@ const FORBIDDEN: &[(&str, i64, &[u64])] = &[
     ("kill everybody", libc::SYS_kill, &[u64::MAX, 9]),
     ("tkill", libc::SYS_tkill, &[TEMPLATE, 9]),
     ("tgkill", libc::SYS_tgkill, &[KEEPER, KEEPER, 9]),
+    ("seccomp", libc::SYS_seccomp, &[]),
+    ("capset", libc::SYS_capset, &[]),
+    ("setsid", libc::SYS_setsid, &[]),
+    ("setpgid", libc::SYS_setpgid, &[]),
+    ("setrlimit", libc::SYS_setrlimit, &[]),
+    ("wait4", libc::SYS_wait4, &[]),
+    ("signalfd4", libc::SYS_signalfd4, &[]),
+    ("landlock_create_ruleset", libc::SYS_landlock_create_ruleset, &[]),
+    ("landlock_restrict_self", libc::SYS_landlock_restrict_self, &[]),
+    ("sendmsg", libc::SYS_sendmsg, &[]),
+    ("prctl", libc::SYS_prctl, &[4]),
     ("prlimit of another", libc::SYS_prlimit64, &[TEMPLATE, 7]),
     ("kcmp", libc::SYS_kcmp, &[]),
     // namespaces and mounts
