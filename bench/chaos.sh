@@ -60,10 +60,12 @@ killed=0 templates_killed=0 zygotes_killed=0 tick=0
 started=$SECONDS
 while kill -0 "${loads[hit]}" 2>/dev/null && [ $((SECONDS - started)) -lt "$duration" ]; do
   tick=$((tick + 1))
+  next=$((${EPOCHREALTIME/./} + 100000))
   killed=$((killed + $(all_environments | kill_one)))
   [ $((tick % 10)) -ne 0 ] || templates_killed=$((templates_killed + $(templates | kill_one)))
   [ $((tick % 100)) -ne 0 ] || zygotes_killed=$((zygotes_killed + $(zygote | kill_one)))
-  sleep 0.1
+  left=$((next - ${EPOCHREALTIME/./}))
+  [ "$left" -le 0 ] || sleep "$(printf '0.%06d' "$left")"
 done
 wait "${loads[@]}"
 say "killed: $killed environments, $templates_killed templates, $zygotes_killed zygotes"

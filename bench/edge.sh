@@ -38,17 +38,29 @@ serve() {
   done
 }
 
-# below: "PID NAME" of every process below the edge.
+# below: "PID NAME" of every process below the edge. Without ps: on a busy machine that takes longer than the time between two looks.
 below() {
-  ps -eo pid=,ppid=,stat=,comm= | awk -v edge="$edge" '
-    $3 !~ /^Z/ { parent[$1] = $2; name[$1] = $4 }
-    END { for (pid in parent) { at = parent[pid]; while (at in parent && at != edge) at = parent[at]; if (at == edge) print pid, name[pid] } }'
+  local waiting=("$edge") pid file children child name
+  while [ "${#waiting[@]}" -gt 0 ]; do
+    pid=${waiting[-1]}
+    unset 'waiting[-1]'
+    for file in /proc/"$pid"/task/*/children; do
+      children=()
+      read -r -a children 2>/dev/null <"$file" || true
+      for child in "${children[@]}"; do
+        # One that has ended and is not reaped yet has no program.
+        [ -e "/proc/$child/exe" ] && read -r name 2>/dev/null <"/proc/$child/comm" || continue
+        waiting+=("$child")
+        printf '%s %s\n' "$child" "$name"
+      done
+    done
+  done
 }
 environments() { below | awk '$2 == "js-environment" { print $1 }'; }
 # all_environments: also those whose template was killed, which are nobody's children below the edge.
 all_environments() {
   { environments; cat "$work/seen" 2>/dev/null || true; } | sort -u | while read -r pid; do
-    [ "$(cat "/proc/$pid/comm" 2>/dev/null)" != js-environment ] || echo "$pid"
+    read -r name 2>/dev/null <"/proc/$pid/comm" && [ "$name" = js-environment ] && [ -e "/proc/$pid/exe" ] && echo "$pid" || true
   done >"$work/seen.now"
   mv "$work/seen.now" "$work/seen"
   cat "$work/seen"
