@@ -5,6 +5,7 @@
 set -euo pipefail
 source "$(dirname "$0")/env.sh"
 "$ROOT/scripts/build.sh"
+"$ROOT/scripts/clients.sh"
 
 cd "$ROOT"
 layers=$("$SELVEDGE_BIN" check --sandbox) && whole=yes || whole=

@@ -78,6 +78,48 @@ Examples:
   selvedge metrics --config /etc/selvedge.toml | grep selvedge_requests_total")]
     Metrics(MetricsArgs),
 
+    /// Package, upload and publish a function of the running edge, and let it serve
+    #[command(after_help = "\
+Every distribution that uses the function uses the new version when this returns. A function
+that is not there yet is made; associate it with a distribution by CloudFront's API.
+
+Examples:
+  selvedge deploy functions/hello
+  selvedge deploy build/hello.zip --function hello --config /etc/selvedge.toml")]
+    Deploy(DeployArgs),
+
+    /// Let distributions use an earlier version of a function again
+    #[command(after_help = "\
+Examples:
+  selvedge rollback hello               the version before the one in use
+  selvedge rollback hello --to 3")]
+    Rollback(RollbackArgs),
+
+    /// List the functions of the running edge's control plane
+    #[command(after_help = "\
+Examples:
+  selvedge functions")]
+    Functions(ConfigArgs),
+
+    /// List the distributions of the running edge's control plane
+    #[command(after_help = "\
+Examples:
+  selvedge distributions")]
+    Distributions(ConfigArgs),
+
+    /// Show the end of a function's log, and follow it
+    #[command(after_help = "\
+Examples:
+  selvedge logs hello
+  selvedge logs -f hello")]
+    Logs(LogsArgs),
+
+    /// The state of the control plane
+    Control {
+        #[command(subcommand)]
+        command: ControlCommand,
+    },
+
     /// Write a working project: a configuration, a site and one function
     #[command(after_help = "\
 Examples:
@@ -100,6 +142,95 @@ Examples:
   selvedge certs init
   selvedge certs init --dir certs localhost 127.0.0.1 edge.test")]
     Init(CertsInitArgs),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ControlCommand {
+    /// Copy the state to a new directory, also while the edge runs
+    #[command(after_help = "\
+Changes through the APIs wait meanwhile. The key that the state is sealed with is not copied.
+
+Examples:
+  selvedge control backup /var/backups/edge-monday
+  selvedge control backup --config /etc/selvedge.toml monday")]
+    Backup(CopyArgs),
+
+    /// Put a copy back, before the edge starts
+    #[command(after_help = "\
+Examples:
+  selvedge control restore /var/backups/edge-monday")]
+    Restore(CopyArgs),
+}
+
+#[derive(ClapArgs, Debug)]
+pub(crate) struct DeployArgs {
+    /// The directory of the code, or a .zip
+    pub(crate) code: PathBuf,
+
+    /// The function's name; that of the directory or archive when it is not given
+    #[arg(long, value_name = "NAME")]
+    pub(crate) function: Option<String>,
+
+    /// Of a new function
+    #[arg(long, default_value = "nodejs22.x")]
+    pub(crate) runtime: String,
+
+    /// Of a new function
+    #[arg(long, default_value = "index.handler")]
+    pub(crate) handler: String,
+
+    /// The configuration file that the edge runs with
+    #[arg(long, value_name = "FILE", default_value = "selvedge.toml")]
+    pub(crate) config: PathBuf,
+}
+
+#[derive(ClapArgs, Debug)]
+pub(crate) struct RollbackArgs {
+    /// The function's name
+    pub(crate) function: String,
+
+    /// The version to use again
+    #[arg(long, value_name = "VERSION")]
+    pub(crate) to: Option<u64>,
+
+    /// The configuration file that the edge runs with
+    #[arg(long, value_name = "FILE", default_value = "selvedge.toml")]
+    pub(crate) config: PathBuf,
+}
+
+#[derive(ClapArgs, Debug)]
+pub(crate) struct ConfigArgs {
+    /// The configuration file that the edge runs with
+    #[arg(long, value_name = "FILE", default_value = "selvedge.toml")]
+    pub(crate) config: PathBuf,
+}
+
+#[derive(ClapArgs, Debug)]
+pub(crate) struct LogsArgs {
+    /// The function's name
+    pub(crate) function: String,
+
+    /// Do not end: show what is added, too
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+
+    /// How many lines of what is there
+    #[arg(short = 'n', long, default_value_t = 20)]
+    pub(crate) lines: usize,
+
+    /// The configuration file that the edge runs with
+    #[arg(long, value_name = "FILE", default_value = "selvedge.toml")]
+    pub(crate) config: PathBuf,
+}
+
+#[derive(ClapArgs, Debug)]
+pub(crate) struct CopyArgs {
+    /// The directory of the copy
+    pub(crate) dir: PathBuf,
+
+    /// The configuration file
+    #[arg(long, value_name = "FILE", default_value = "selvedge.toml")]
+    pub(crate) config: PathBuf,
 }
 
 #[derive(ClapArgs, Debug)]

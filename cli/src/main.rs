@@ -3,11 +3,14 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is the program people talk to")]
 
 mod args;
+mod backup;
 mod certs_init;
 mod check;
 mod exit;
 mod init;
 mod invoke;
+mod logs;
+mod manage;
 mod metrics;
 mod purge;
 mod reload;
@@ -15,7 +18,7 @@ mod runtime;
 mod serve;
 mod watch;
 
-use args::{Args, CertsCommand, Command};
+use args::{Args, CertsCommand, Command, ControlCommand};
 use clap::Parser;
 use exit::Exit;
 use std::process::ExitCode;
@@ -31,6 +34,13 @@ fn main() -> ExitCode {
         Command::Invoke(args) => invoke::invoke(&args),
         Command::Purge(args) => purge::purge(&args),
         Command::Metrics(args) => metrics::metrics(&args),
+        Command::Deploy(args) => manage::deploy(&args),
+        Command::Rollback(args) => manage::rollback(&args),
+        Command::Functions(args) => manage::functions(&args),
+        Command::Distributions(args) => manage::distributions(&args),
+        Command::Logs(args) => logs::logs(&args),
+        Command::Control { command: ControlCommand::Backup(args) } => backup::backup(&args),
+        Command::Control { command: ControlCommand::Restore(args) } => backup::restore(&args),
         Command::Init(args) => init::init(&args),
         Command::Certs { command: CertsCommand::Init(args) } => certs_init::init(&args),
     };

@@ -4,9 +4,11 @@
 
 use crate::watch::Watch;
 use anyhow::{Context, anyhow, bail};
-use deployment::{Config, Deployment, Origin, OriginKind, Server};
+use control::Order;
+use deployment::{Added, Config, Deployment, Origin, OriginKind, Problems, Server};
 use functions::{Function, FunctionConfig, Functions, PackageDigest};
 use proxy::Live;
+use proxy::control::{Client, Invalidation};
 use proxy::directory::DirectoryOrigins;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -60,6 +62,9 @@ pub(crate) struct Reload {
     pub(crate) prepared: Prepared,
     pub(crate) live: Arc<Live>,
     pub(crate) directories: Arc<DirectoryOrigins>,
+    /// What the control plane adds to the file.
+    pub(crate) added: Added,
+    pub(crate) orders: mpsc::Receiver<Order>,
 }
 
 impl Reload {
@@ -80,6 +85,10 @@ impl Reload {
             tokio::select! {
                 _ = hangup.recv() => {}
                 _ = changes.recv() => settle(&mut changes).await,
+                Some(order) = self.orders.recv() => {
+                    self.follow(order).await;
+                    continue;
+                }
             }
             if let Err(error) = self.reload().await {
                 for reason in format!("{error:#}").lines() {
@@ -90,9 +99,36 @@ impl Reload {
         }
     }
 
+    /// Does what the control plane asks for, and tells it how that went.
+    async fn follow(&mut self, order: Order) {
+        let (done, told) = match order {
+            Order::Apply { added, done } => (done, self.apply(added).await),
+            Order::Invalidate { distribution, items, done } => {
+                let client = Client::new(&self.server.data_dir);
+                let invalidated = client.invalidate(&Invalidation { distribution, items }).await;
+                (done, invalidated.map(drop).map_err(|error| error.to_string()))
+            }
+        };
+        // Whoever asked has given up; what was done stays.
+        let _ = done.send(told);
+    }
+
+    /// Runs the file with this; what was added before stays when that cannot be.
+    async fn apply(&mut self, added: Added) -> Result<(), String> {
+        let before = std::mem::replace(&mut self.added, added);
+        self.reload().await.map_err(|error| {
+            self.added = before;
+            let sentences: Vec<String> = match error.downcast_ref::<Problems>() {
+                Some(problems) => problems.0.iter().map(ToString::to_string).collect(),
+                None => vec![format!("{error:#}")],
+            };
+            sentences.join("; ")
+        })
+    }
+
     async fn reload(&mut self) -> anyhow::Result<()> {
-        let file = self.file.clone();
-        let config = tokio::task::spawn_blocking(move || deployment::load(&file))
+        let (file, added) = (self.file.clone(), self.added.clone());
+        let config = tokio::task::spawn_blocking(move || deployment::load_with(&file, &added))
             .await
             .context("the check of the configuration panicked")??;
         let deployment = accept(&self.file, &self.server, config)?;

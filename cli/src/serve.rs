@@ -7,8 +7,9 @@ use crate::reload::{self, Prepared, Reload};
 use crate::runtime;
 use anyhow::{Context, anyhow};
 use certs::Store;
-use deployment::Config;
-use functions::{LogSink, SandboxDemand};
+use control::{Control, Order};
+use deployment::{Added, Config, Deployment};
+use functions::{Functions, LogSink, SandboxDemand};
 use proxy::directory::DirectoryOrigins;
 use proxy::geo::Geo;
 use proxy::{Edge, Live, listen};
@@ -17,13 +18,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tracing_subscriber::EnvFilter;
 
 /// What is logged when it is not set: this program's own words, and warnings of its libraries.
 const LOG_VARIABLE: &str = "SELVEDGE_LOG";
-const LOG_DEFAULT: &str =
-    "warn,selvedge=info,access=info,hook=info,edge=info,certs=info,deployment=info,functions=info,proxy=info";
+const LOG_DEFAULT: &str = "warn,selvedge=info,access=info,hook=info,edge=info,certs=info,control=info,deployment=info,\
+    functions=info,proxy=info";
+/// Of the control plane, that wait for the edge.
+const ORDERS_MAX: usize = 16;
 
 pub(crate) fn serve(args: &ServeArgs) -> anyhow::Result<Exit> {
     start_log(args.log_format)?;
@@ -40,6 +43,9 @@ pub(crate) fn serve(args: &ServeArgs) -> anyhow::Result<Exit> {
 
 async fn run(file: &Path, config: Config, (sink, demand): (LogSink, SandboxDemand)) -> anyhow::Result<()> {
     let Config { server, deployment } = config;
+    let plane = server.control.as_ref().map(|settings| Control::open(settings, &server.data_dir));
+    let plane = plane.transpose().map_err(|error| anyhow!("{error}"))?;
+    let (added, deployment) = with_control_plane(file, plane.as_ref(), deployment)?;
     // Before anything listens, so that no signal ends the process by default.
     let hangup = signal(SignalKind::hangup()).context("cannot receive SIGHUP")?;
     let shutdown = stop_signals()?;
@@ -72,15 +78,44 @@ async fn run(file: &Path, config: Config, (sink, demand): (LogSink, SandboxDeman
         }
         None => None,
     };
+    let (orders, received) = mpsc::channel(ORDERS_MAX);
+    let plane = plane.map(|plane| tokio::spawn(serve_control(plane, Arc::clone(&functions), orders)));
     let (file, stops) = (file.to_path_buf(), Arc::clone(&functions));
-    let reload = tokio::spawn(Reload { file, server, functions, prepared, live, directories }.run(hangup));
+    let reload = Reload { file, server, functions, prepared, live, directories, added, orders: received };
+    let reload = tokio::spawn(reload.run(hangup));
     listeners.run(edge, shutdown).await;
     reload.abort();
+    if let Some(plane) = plane {
+        plane.abort();
+    }
     control.abort();
     metrics.inspect(|metrics| metrics.abort());
     stops.stop().await;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// What the control plane adds, and the deployment together with it.
+fn with_control_plane(file: &Path, plane: Option<&Control>, alone: Deployment) -> anyhow::Result<(Added, Deployment)> {
+    let Some(plane) = plane else { return Ok((Added::default(), alone)) };
+    let added = plane.added().map_err(|error| anyhow!("{error}"))?;
+    let together =
+        deployment::load_with(file, &added).context("the state of the control plane does not fit the file")?;
+    tracing::info!("the control plane listens on http://{}", plane.address());
+    if let Some(profile) = plane.new_profile() {
+        println!("# An access key was made. Keep it now, it is not shown again: for ~/.aws/config");
+        println!("{profile}");
+    }
+    if !plane.address().ip().is_loopback() {
+        tracing::warn!("the control plane listens beyond this machine: what is sent to it is signed, not encrypted");
+    }
+    Ok((added, together.deployment))
+}
+
+async fn serve_control(plane: Control, functions: Arc<Functions>, orders: mpsc::Sender<Order>) {
+    if let Err(error) = plane.serve(functions, orders).await {
+        tracing::error!("the control plane ended: {error}");
+    }
 }
 
 /// Becomes true on SIGTERM or SIGINT.

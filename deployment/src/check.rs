@@ -3,6 +3,7 @@
 
 mod behavior;
 mod cache_disk;
+mod control;
 mod distribution;
 mod error_page;
 mod field;
@@ -23,57 +24,155 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::Config;
+use crate::added::{self, Added};
 use crate::digest;
-use crate::model::Deployment;
-use crate::problem::{Findings, Problems};
+use crate::model::{Deployment, Distribution};
+use crate::problem::{Findings, Problem, Problems};
 use crate::raw::RawConfig;
+use crate::server::Server;
+use functions::FunctionConfig;
+use interpreter::Interpreters;
 
-/// What the checks of one file share.
+/// What the checks of one document share.
 pub(crate) struct Context<'a> {
     pub(crate) findings: Findings<'a>,
     /// What relative paths are relative to.
     pub(crate) directory: &'a Path,
     /// Whether viewers' addresses can be looked up.
     pub(crate) has_geo: bool,
+    pub(crate) author: Author,
 }
 
-/// Checks the text of the configuration file `file`.
-pub(crate) fn config(file: &Path, directory: &Path, text: &str) -> Result<Config, Problems> {
-    let mut ctx = Context { findings: Findings::new(file, text), directory, has_geo: false };
-    let (raw, table) = match read(text) {
+/// Who wrote a document, which decides how things are named in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Author {
+    Operator,
+    ControlPlane,
+}
+
+/// What a document describes.
+#[derive(Default)]
+struct Described {
+    functions: BTreeMap<String, FunctionConfig>,
+    distributions: Vec<Arc<Distribution>>,
+    /// The digest of each file that is only named.
+    contents: BTreeMap<String, String>,
+}
+
+/// Checks the configuration file `file`, which is in `directory` and has this text, together with what is added.
+pub(crate) fn config((file, directory, text): (&Path, &Path, &str), added: &Added) -> Result<Config, Problems> {
+    let findings = Findings::new(file, text);
+    let mut ctx = Context { findings, directory, has_geo: false, author: Author::Operator };
+    let (raw, mut table) = match read(text) {
         Ok(read) => read,
-        Err(error) => {
-            ctx.findings.add(error.span().unwrap_or(0..0), error.message().replace('\n', ", "));
-            return Err(ctx.findings.finish().expect_err("a problem was just noted"));
-        }
+        Err(error) => return Err(ctx.unreadable(&error)),
     };
     ctx.has_geo = raw.server.geo_database.is_some();
-    let server = server::server(&mut ctx, &raw.server);
+    let mut server = server::server(&mut ctx, &raw.server);
+    server.control = raw.control.as_ref().map(|control| control::control(&mut ctx, control));
     strict::check(&mut ctx, &raw);
-    let mut interpreters = interpreter::stated(&mut ctx, &raw.runtimes);
+    let interpreters = interpreter::stated(&mut ctx, &raw.runtimes);
+    let mut described = describe(&mut ctx, interpreters, &raw, &server);
+    names_are_free(&mut ctx, &raw, added);
+    let has_geo = ctx.has_geo;
+    ctx.findings.finish()?;
+    let (more, more_table) = describe_added(added, has_geo, &server)?;
+    domains_are_free(&described, &more)?;
+    described.functions.extend(more.functions);
+    described.distributions.extend(more.distributions);
+    described.contents.extend(more.contents);
+    if more_table.values().any(|value| value.as_table().is_some_and(|table| !table.is_empty())) {
+        table.insert("added".into(), more_table.into());
+    }
+    let digest = digest::deployment(&table, &described.contents);
+    let Described { functions, distributions, .. } = described;
+    Ok(Config { server, deployment: Deployment { digest, functions, distributions } })
+}
+
+/// Checks only the functions of what is added.
+pub(crate) fn functions(added: &Added) -> Result<BTreeMap<String, FunctionConfig>, Problems> {
+    let mut ctx = context_of(added, false);
+    let raw = read(&added.text).map_err(|error| context_of(added, false).unreadable(&error))?.0;
     let mut functions = BTreeMap::new();
-    let mut contents = BTreeMap::new();
+    let mut interpreters = Interpreters::default();
     for (name, raw) in &raw.functions {
-        if let Some((config, package)) = function::function(&mut ctx, &mut interpreters, name, raw) {
-            contents.insert(config.name.clone(), package);
-            functions.insert(config.name.clone(), config);
-        }
-    }
-    scaling::provisioned_fit(&mut ctx, &raw.functions, &functions, server.environments_max);
-    distribution::domains_are_unique(&mut ctx, &raw.distributions);
-    let key_groups = key_group::groups(&mut ctx, &raw.key_groups);
-    for (name, group) in &key_groups {
-        contents.extend(group.keys.iter().map(|(id, key)| (format!("key {name} {id}"), key.fingerprint())));
-    }
-    let scope =
-        distribution::Scope { functions: &raw.functions, key_groups: &key_groups, has_https: !server.https.is_empty() };
-    let mut distributions = Vec::new();
-    for (name, raw) in &raw.distributions {
-        distributions.extend(distribution::distribution(&mut ctx, &scope, name, raw).map(Arc::new));
+        let checked = function::function(&mut ctx, &mut interpreters, name, raw);
+        functions.extend(checked.map(|(config, _)| (name.get_ref().clone(), config)));
     }
     ctx.findings.finish()?;
-    let digest = digest::deployment(&table, &contents);
-    Ok(Config { server, deployment: Deployment { digest, functions, distributions } })
+    Ok(functions)
+}
+
+fn describe_added(added: &Added, has_geo: bool, server: &Server) -> Result<(Described, toml::Table), Problems> {
+    let mut ctx = context_of(added, has_geo);
+    let (raw, table) = read(&added.text).map_err(|error| context_of(added, has_geo).unreadable(&error))?;
+    let described = describe(&mut ctx, Interpreters::default(), &raw, server);
+    ctx.findings.finish()?;
+    Ok((described, table))
+}
+
+fn context_of(added: &Added, has_geo: bool) -> Context<'_> {
+    let findings = Findings::new(Path::new(added::PLACE), &added.text);
+    Context { findings, directory: &added.directory, has_geo, author: Author::ControlPlane }
+}
+
+fn describe(ctx: &mut Context, mut interpreters: Interpreters, raw: &RawConfig, server: &Server) -> Described {
+    let mut described = Described::default();
+    for (name, raw) in &raw.functions {
+        if let Some((config, package)) = function::function(ctx, &mut interpreters, name, raw) {
+            described.contents.insert(name.get_ref().clone(), package);
+            described.functions.insert(name.get_ref().clone(), config);
+        }
+    }
+    scaling::provisioned_fit(ctx, &raw.functions, &described.functions, server.environments_max);
+    distribution::domains_are_unique(ctx, &raw.distributions);
+    let key_groups = key_group::groups(ctx, &raw.key_groups);
+    for (name, group) in &key_groups {
+        let keys = group.keys.iter().map(|(id, key)| (format!("key {name} {id}"), key.fingerprint()));
+        described.contents.extend(keys);
+    }
+    let has_https = !server.https.is_empty();
+    let scope = distribution::Scope { functions: &raw.functions, key_groups: &key_groups, has_https };
+    for (name, raw) in &raw.distributions {
+        described.distributions.extend(distribution::distribution(ctx, &scope, name, raw).map(Arc::new));
+    }
+    described
+}
+
+/// Notes every function of the file that the control plane has, too.
+fn names_are_free(ctx: &mut Context, raw: &RawConfig, added: &Added) {
+    for name in raw.functions.keys().filter(|name| added.functions.contains(name.get_ref())) {
+        let message = format!(
+            "function {} is also a function of the control plane: remove it here or delete it there",
+            name.get_ref()
+        );
+        ctx.findings.add(name.span(), message);
+    }
+}
+
+/// What is in the file was there first.
+fn domains_are_free(file: &Described, added: &Described) -> Result<(), Problems> {
+    let mut problems = Vec::new();
+    let place = Path::new(added::PLACE).to_path_buf();
+    for new in &added.distributions {
+        for old in &file.distributions {
+            let shared = new.domains.iter().find(|domain| old.domains.contains(domain));
+            let message = match shared {
+                Some(domain) => format!("domain {domain} is already a domain of distribution {}", old.name),
+                None if new.id == old.id => format!("id {} is already the id of distribution {}", new.id, old.name),
+                None => continue,
+            };
+            problems.push(Problem { file: place.clone(), line: None, message });
+        }
+    }
+    if problems.is_empty() { Ok(()) } else { Err(Problems(problems)) }
+}
+
+impl Context<'_> {
+    fn unreadable(mut self, error: &toml::de::Error) -> Problems {
+        self.findings.add(error.span().unwrap_or(0..0), error.message().replace('\n', ", "));
+        self.findings.finish().expect_err("a problem was just noted")
+    }
 }
 
 fn read(text: &str) -> Result<(RawConfig, toml::Table), toml::de::Error> {

@@ -1,6 +1,7 @@
 //! Names for content: the digest of a deployment and the stable ids of a
 //! distribution. The same configuration and packages give the same digest on
-//! every machine; comments, order of keys, `[server]` and `[runtimes]` do not count.
+//! every machine; comments, order of keys, `[server]`, `[control]` and
+//! `[runtimes]` do not count.
 
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -8,7 +9,7 @@ use std::fmt::Write;
 use toml::{Table, Value};
 
 /// Tables that say how one machine is set up.
-const OF_THE_MACHINE: [&str; 2] = ["server", "runtimes"];
+const OF_THE_MACHINE: [&str; 3] = ["server", "control", "runtimes"];
 
 const ID_ALPHABET: &[u8; 36] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
 
@@ -34,7 +35,8 @@ pub(crate) fn distribution_id(name: &str) -> String {
 }
 
 /// `d`, 13 lower-case letters or digits and `.selvedge.local`.
-pub(crate) fn distribution_domain(name: &str) -> String {
+#[must_use]
+pub fn distribution_domain(name: &str) -> String {
     format!("d{}.selvedge.local", letters("domain", name).to_lowercase())
 }
 

@@ -2,6 +2,7 @@
 //! checks that collects every problem with its line, and values with nothing
 //! left to validate. `cli` calls [`load`]; `proxy` reads the model.
 
+mod added;
 mod check;
 mod digest;
 mod edge_headers;
@@ -19,8 +20,13 @@ mod units;
 
 use std::path::{Path, PathBuf};
 
+pub use added::{Added, check_functions};
+pub use digest::distribution_domain;
 pub use edge_headers::{MadeFrom, made_from};
 pub use key_group::{KeyGroup, PublicKey};
+pub use managed::{
+    cache as managed_cache, cache_policies as managed_cache_policies, forward_policies as managed_forward_policies,
+};
 pub use model::{
     AllowedMethods, Behavior, CachePolicy, CachedMethods, Deployment, Distribution, ErrorPage, Failover, ForwardPolicy,
     GeoRestriction, HeaderSelection, Hook, Hooks, Origin, OriginKind, Selection, ViewerProtocol,
@@ -29,7 +35,7 @@ pub use normalise::normalise;
 pub use pattern::{PathPattern, wildcard_matches};
 pub use problem::{Problem, Problems};
 pub use response_headers::{AddedHeader, AllowedOrigin, Cors, ResponseHeadersPolicy};
-pub use server::{CacheDisk, Server};
+pub use server::{CacheDisk, ControlPlane, Server};
 
 /// A whole configuration file: how the process listens, and what it runs.
 #[derive(Clone, Debug)]
@@ -46,6 +52,15 @@ pub struct Config {
 /// that has an unknown key or a value of the wrong type, gives that one problem:
 /// nothing after it can be read with certainty.
 pub fn load(path: &Path) -> Result<Config, Problems> {
+    load_with(path, &Added::default())
+}
+
+/// The same, with what the control plane adds.
+///
+/// # Errors
+/// Every problem of the file; when it has none, those of what is added, and the names
+/// that both have.
+pub fn load_with(path: &Path, added: &Added) -> Result<Config, Problems> {
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
         Err(error) => return Err(Problems::of_file(path, format!("cannot be read: {error}"))),
@@ -55,7 +70,7 @@ pub fn load(path: &Path) -> Result<Config, Problems> {
         _ => PathBuf::from("."),
     };
     match std::path::absolute(&directory) {
-        Ok(directory) => check::config(path, &directory, &text),
+        Ok(directory) => check::config((path, &directory, &text), added),
         Err(error) => Err(Problems::of_file(path, format!("its directory has no absolute path: {error}"))),
     }
 }

@@ -8,7 +8,8 @@ use crate::edge_headers;
 use crate::model::{CachePolicy, ForwardPolicy, HeaderSelection, Selection};
 
 /// The managed cache policy with this name or id.
-pub(crate) fn cache(name_or_id: &str) -> Option<CachePolicy> {
+#[must_use]
+pub fn cache(name_or_id: &str) -> Option<CachePolicy> {
     CACHE.iter().find(|row| row.name == name_or_id || row.id == name_or_id).map(CacheRow::policy)
 }
 
@@ -27,6 +28,18 @@ pub(crate) fn forward(name_or_id: &str) -> Option<ForwardPolicy> {
         _ => Vec::new(),
     };
     Some(ForwardPolicy { headers, edge_headers, cookies: all(row.all_cookies), query: all(row.all_query) })
+}
+
+/// Every managed cache policy with its id.
+#[must_use]
+pub fn cache_policies() -> Vec<(&'static str, CachePolicy)> {
+    CACHE.iter().map(|row| (row.id, row.policy())).collect()
+}
+
+/// Every managed origin request policy with its id and name.
+#[must_use]
+pub fn forward_policies() -> Vec<(&'static str, &'static str, ForwardPolicy)> {
+    FORWARD.iter().filter_map(|row| forward(row.id).map(|policy| (row.id, row.name, policy))).collect()
 }
 
 /// For messages.

@@ -21,6 +21,7 @@ pub(crate) type Text = Spanned<String>;
 pub(crate) struct RawConfig {
     #[serde(default)]
     pub(crate) server: RawServer,
+    pub(crate) control: Option<RawControl>,
     /// Interpreters by the id of their runtime.
     #[serde(default)]
     pub(crate) runtimes: Named<Text>,
@@ -55,6 +56,14 @@ pub(crate) struct RawServer {
     pub(crate) cpu: Option<Text>,
     pub(crate) tmp_memory: Option<Text>,
     pub(crate) strict_aws: Option<bool>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawControl {
+    pub(crate) listen: Option<Text>,
+    pub(crate) key_file: Option<Text>,
+    pub(crate) async_retry_waits: Option<Spanned<Vec<Text>>>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// The `[server]` table. A change of it needs a restart.
+/// The `[server]` table, and `[control]`. A change of it needs a restart.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {
     pub http: Vec<SocketAddr>,
@@ -39,6 +39,18 @@ pub struct Server {
     pub cpu: CpuShare,
     /// Of memory, for `/tmp` of all environments together; half of the machine's when not given.
     pub tmp_bytes_max: Option<u64>,
+    /// The `[control]` table; without it there is no control plane.
+    pub control: Option<ControlPlane>,
+}
+
+/// How AWS's APIs are served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ControlPlane {
+    pub listen: SocketAddr,
+    /// What the state is sealed with; one in `data_dir` is made and used when there is none.
+    pub key_file: Option<PathBuf>,
+    /// Before an asynchronous invocation that failed runs again: after the first and the second error.
+    pub async_retry_waits: [Duration; 2],
 }
 
 /// A directory that keeps cached responses, those that memory has no room for among them.

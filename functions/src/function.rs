@@ -7,7 +7,7 @@ use crate::bytecode::Compiler;
 use crate::config::{FunctionConfig, SnapStart};
 use crate::connection::Environment;
 use crate::functions::Shared;
-use crate::invocation::Invocation;
+use crate::invocation::{Invocation, log_tail};
 use crate::log::{self, Failure, Log, Report, Start};
 use crate::network::{Caller, Forks};
 use crate::package::Installed;
@@ -47,7 +47,11 @@ impl Function {
     /// When the process it runs in is lost, it runs again in another one if the handler had not been
     /// started; and once if it had written nothing and the function is idempotent.
     pub async fn invoke(&self, event: Bytes) -> Invocation {
-        let id = Uuid::new_v4();
+        self.invoke_as(Uuid::new_v4(), event).await
+    }
+
+    /// The same, with a request id that was given out before.
+    pub async fn invoke_as(&self, id: Uuid, event: Bytes) -> Invocation {
         let mut may_repeat = self.core.config.idempotent;
         for _ in 1..RUNS_MAX {
             let (invocation, lost) = self.run(id, event.clone()).await;
@@ -300,6 +304,7 @@ impl Core {
 
     /// An invocation that never reached an environment.
     fn not_run(&self, id: Uuid, outcome: Outcome, start: Start) -> Invocation {
+        let mut written = Bytes::new();
         if let Outcome::Throttled { reason } = &outcome {
             tracing::warn!(function = %self.name, reason, "throttled");
         } else {
@@ -309,9 +314,11 @@ impl Core {
             let memory_mb = self.config.memory_mb;
             let report = Report { id, duration: Duration::ZERO, memory_mb, memory_used_mb: 0, start, failure };
             log::put_end(&mut lines, &report);
-            self.log().write(&self.name, lines.freeze());
+            written = lines.freeze();
+            self.log().write(&self.name, written.clone());
         }
-        Invocation { id, outcome, duration: Duration::ZERO, init: start.duration(), memory_used_mb: 0 }
+        let (duration, init, log_tail) = (Duration::ZERO, start.duration(), log_tail(&Bytes::new(), &written));
+        Invocation { id, outcome, duration, init, memory_used_mb: 0, log_tail }
     }
 }
 

@@ -5,7 +5,7 @@
 use crate::connection::Environment;
 use crate::cpu::Clock;
 use crate::function::Core;
-use crate::invocation::Invocation;
+use crate::invocation::{Invocation, log_tail};
 use crate::log::{self, Failure, Report, Start};
 use crate::watch::{Effort, Watch};
 use bytes::{Bytes, BytesMut};
@@ -32,6 +32,8 @@ struct Active {
     started: Instant,
     watch: Watch,
     log: BytesMut,
+    /// The end of what left `log` already.
+    log_tail: Bytes,
     logged_bytes: usize,
     /// The environment ended without having taken the event.
     untaken: bool,
@@ -88,8 +90,20 @@ impl Running {
         let started = Instant::now();
         let watch = Watch::new(started, timeout);
         let (untaken, spoke, stopped) = (false, false, None);
-        let active =
-            Active { core, environment, id, start, started, watch, log, logged_bytes: 0, untaken, spoke, stopped };
+        let active = Active {
+            core,
+            environment,
+            id,
+            start,
+            started,
+            watch,
+            log,
+            log_tail: Bytes::new(),
+            logged_bytes: 0,
+            untaken,
+            spoke,
+            stopped,
+        };
         Ok(Running { active: Some(active), detached: false })
     }
 
@@ -215,7 +229,9 @@ impl Active {
     }
 
     fn flush_log(&mut self) {
-        self.core.log().write(&self.core.name, self.log.split().freeze());
+        let lines = self.log.split().freeze();
+        self.log_tail = log_tail(&self.log_tail, &lines);
+        self.core.log().write(&self.core.name, lines);
     }
 
     fn look(&mut self) -> Option<Ended> {
@@ -299,11 +315,12 @@ impl Active {
         let report = Report { id: self.id, duration, memory_mb, memory_used_mb, start: self.start, failure };
         log::put_end(&mut self.log, &report);
         self.flush_log();
-        let Active { core, environment, id, start, .. } = self;
+        let Active { core, environment, id, start, log_tail, .. } = self;
         if ended.reusable {
             core.pool.give_back(environment);
         }
-        let invocation = Invocation { id, outcome: ended.outcome, duration, init: start.duration(), memory_used_mb };
+        let init = start.duration();
+        let invocation = Invocation { id, outcome: ended.outcome, duration, init, memory_used_mb, log_tail };
         (invocation, ended.lost)
     }
 }

@@ -4,6 +4,7 @@
 //! everything goes over sockets.
 
 pub mod conformance;
+pub mod control;
 pub mod edge;
 pub mod frames;
 pub mod hostile;
@@ -15,6 +16,7 @@ pub mod tls;
 pub mod viewer;
 mod wait;
 
+pub use control::Controlled;
 pub use edge::{Edge, free_port, program};
 pub use origin::{Answer, Origin, Recorded};
 pub use raw::RawOrigin;

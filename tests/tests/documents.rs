@@ -44,6 +44,7 @@ fn every_test_that_limits_md_names_is_there() {
         "js-runtime/src",
         "js-runtime/tests",
         "sandbox/tests",
+        "control/src",
     ] {
         add_sources(&root.join(directory), &mut sources);
     }
@@ -127,6 +128,33 @@ fn add_sources(directory: &Path, into: &mut String) {
             add_sources(&path, into);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
             into.push_str(&fs::read_to_string(&path).expect("sources are text"));
+        }
+    }
+}
+
+#[test]
+fn aws_compatibility_md_lists_every_operation_and_its_test() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ is in the repository");
+    let page = fs::read_to_string(root.join("docs/aws-compatibility.md")).unwrap();
+    let tests = fs::read_to_string(root.join("tests/tests/control.rs")).unwrap();
+    for (service, heading) in [("lambda", "## Lambda"), ("cloudfront", "## CloudFront")] {
+        let table =
+            page.split(heading).nth(1).and_then(|rest| rest.split("\n\n").nth(1)).expect("the page has a table");
+        let rows: Vec<Vec<&str>> = table.lines().map(|row| row.split('|').map(str::trim).collect()).collect();
+        let known = fs::read_to_string(root.join(format!("control/src/{service}/operations.rs"))).unwrap();
+        let done = fs::read_to_string(root.join(format!("control/src/{service}.rs"))).unwrap();
+        // The name is the first text of each entry, however the entry is broken into lines.
+        let mut names: Vec<&str> =
+            known.split("operation(").skip(1).filter_map(|entry| entry.split('"').nth(1)).collect();
+        names.sort_unstable();
+        names.dedup();
+        let listed: Vec<&str> = rows.iter().skip(2).map(|row| row[1]).collect();
+        assert_eq!(listed, names);
+        for row in rows.iter().skip(2) {
+            let (name, supported, test) = (row[1], row[2], row[4].trim_matches('`'));
+            let there = done.contains(&format!("\"{name}\" =>")) || done.contains(&format!("== \"{name}\""));
+            assert_eq!(supported == "yes", there, "{name}");
+            assert_eq!(supported == "yes", tests.contains(&format!("async fn {test}()")), "{name}: {test}");
         }
     }
 }

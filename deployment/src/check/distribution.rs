@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Context, behavior, error_page, geo, origin, origin_group};
+use super::{Author, Context, behavior, error_page, geo, origin, origin_group};
 use crate::digest;
 use crate::key_group::KeyGroup;
 use crate::model::{Behavior, Distribution, Origin};
@@ -59,7 +59,10 @@ pub(super) fn distribution(
     let default_root_object = default_root_object(ctx, raw.default_root_object.as_ref());
     (ctx.findings.count() == before).then(|| Distribution {
         name: label.clone(),
-        id: digest::distribution_id(label),
+        id: match ctx.author {
+            Author::Operator => digest::distribution_id(label),
+            Author::ControlPlane => label.clone(),
+        },
         domain_name: digest::distribution_domain(label),
         domains,
         default_root_object,

@@ -8,7 +8,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::interpreter::Interpreters;
-use super::{Context, scaling};
+use super::{Author, Context, scaling};
 use crate::raw::{Named, RawFunction, RawNetwork, Text};
 use crate::units;
 
@@ -33,15 +33,15 @@ pub(super) fn function(
     raw: &RawFunction,
 ) -> Option<(FunctionConfig, String)> {
     let before = ctx.findings.count();
-    check_name(ctx, name);
+    let (function_name, version) = named(ctx, name);
     let package = package(ctx, name, raw);
     let runtime = runtime(ctx, raw);
     let timeout_bounds = timeout_bounds(ctx, raw);
     let tmp_bounds = limits::TMP_MB_MIN..=limits::TMP_MB_MAX;
     let memory_bounds = limits::MEMORY_MB_MIN..=limits::MEMORY_MB_MAX;
     let config = FunctionConfig {
-        name: name.get_ref().clone(),
-        version: "1".into(),
+        name: function_name,
+        version,
         handler: handler(ctx, raw, runtime),
         runtime,
         interpreter: interpreters.of(ctx, runtime, raw.runtime.as_ref()),
@@ -96,13 +96,19 @@ fn timeout_bounds(ctx: &mut Context, raw: &RawFunction) -> RangeInclusive<Durati
     }
 }
 
-fn check_name(ctx: &mut Context, name: &Text) {
-    let text = name.get_ref();
+/// Name and version. In the file a function has no other version than its first.
+fn named(ctx: &mut Context, name: &Text) -> (String, String) {
+    let label = name.get_ref().as_str();
+    let (text, version) = match ctx.author {
+        Author::Operator => (label, "1"),
+        Author::ControlPlane => label.split_once(':').unwrap_or((label, "1")),
+    };
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
     if text.is_empty() || text.len() > NAME_MAX || !text.bytes().all(allowed) {
         let rule = format!("1 to {NAME_MAX} letters, digits, - and _");
         ctx.findings.add(name.span(), format!("function name {text:?} must be {rule}"));
     }
+    (text.to_owned(), version.to_owned())
 }
 
 fn package(ctx: &mut Context, name: &Text, raw: &RawFunction) -> Option<PackageSource> {

@@ -73,6 +73,7 @@ pub(super) fn server(ctx: &mut Context, raw: &RawServer) -> Server {
         ),
         cpu: scaling::cpu(ctx, raw.cpu.as_ref()),
         tmp_bytes_max: raw.tmp_memory.as_ref().map(|text| ctx.size("tmp_memory", Some(text), 0, 1 << 20..=1 << 50)),
+        control: None,
     }
 }
 

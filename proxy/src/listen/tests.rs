@@ -63,6 +63,7 @@ fn server() -> Server {
         environments_max: 1,
         cpu: functions::CpuShare::ByMemory,
         tmp_bytes_max: None,
+        control: None,
     }
 }
 

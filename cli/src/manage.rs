@@ -1,0 +1,76 @@
+//! `selvedge deploy`, `rollback`, `functions` and `distributions`: the running edge's APIs
+//! for people of this machine, who need no key of their own.
+
+use crate::args::{ConfigArgs, DeployArgs, RollbackArgs};
+use crate::exit::{self, Exit};
+use anyhow::{Context, anyhow, bail};
+use control::{Client, Deployed, NewFunction};
+use std::path::Path;
+use std::time::Instant;
+
+pub(crate) fn deploy(args: &DeployArgs) -> anyhow::Result<Exit> {
+    let started = Instant::now();
+    let name = match &args.function {
+        Some(name) => name.clone(),
+        None => name_of(&args.code)?,
+    };
+    let new = NewFunction { runtime: args.runtime.clone(), handler: args.handler.clone() };
+    with_client(&args.config, async |client| {
+        let deployed = client.deploy(&name, &args.code, &new).await?;
+        Ok(vec![said(&name, &deployed, started)])
+    })
+}
+
+pub(crate) fn rollback(args: &RollbackArgs) -> anyhow::Result<Exit> {
+    let started = Instant::now();
+    with_client(&args.config, async |client| {
+        let deployed = client.rollback(&args.function, args.to).await?;
+        Ok(vec![said(&args.function, &deployed, started)])
+    })
+}
+
+pub(crate) fn functions(args: &ConfigArgs) -> anyhow::Result<Exit> {
+    with_client(&args.config, async |client| client.functions().await)
+}
+
+pub(crate) fn distributions(args: &ConfigArgs) -> anyhow::Result<Exit> {
+    with_client(&args.config, async |client| client.distributions().await)
+}
+
+/// Prints the lines that `work` has to say.
+fn with_client(
+    config: &Path,
+    work: impl AsyncFnOnce(&Client) -> Result<Vec<String>, control::ClientError>,
+) -> anyhow::Result<Exit> {
+    let config = match deployment::load(config) {
+        Ok(config) => config,
+        Err(problems) => return Ok(exit::config_problems(&problems)),
+    };
+    let Some(settings) = &config.server.control else {
+        bail!("the configuration has no [control] table, so the edge has no control plane");
+    };
+    let client = Client::local(settings, &config.server.data_dir).map_err(|error| anyhow!("{error}"))?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start a thread")?;
+    let lines = runtime.block_on(work(&client)).map_err(|error| anyhow!("{error}"))?;
+    for line in lines {
+        println!("{line}");
+    }
+    Ok(Exit::Done)
+}
+
+fn said(name: &str, deployed: &Deployed, started: Instant) -> String {
+    let took = started.elapsed().as_millis();
+    let version = &deployed.version;
+    match &deployed.distributions[..] {
+        [] => format!("{name}:{version} is published after {took} ms; no distribution needed a change"),
+        changed => format!("{name}:{version} is live in {} after {took} ms", changed.join(", ")),
+    }
+}
+
+/// A function is called like its directory or archive.
+fn name_of(code: &Path) -> anyhow::Result<String> {
+    let whole = std::fs::canonicalize(code).with_context(|| format!("cannot read {}", code.display()))?;
+    let name = whole.file_stem().and_then(|name| name.to_str());
+    name.map(str::to_owned).with_context(|| format!("{} gives no name: use --function", code.display()))
+}

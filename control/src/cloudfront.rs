@@ -1,0 +1,102 @@
+//! CloudFront's API: distributions, their tags and invalidations, and the managed policies.
+//! Each operation is one function of a submodule; this file knows which.
+
+mod distribution;
+mod invalidation;
+mod operations;
+mod policy;
+mod policy_table;
+mod shape;
+mod shapes;
+mod table;
+mod tag;
+mod unsupported;
+
+pub(crate) use distribution::Distribution;
+pub(crate) use policy::{Tables, tables};
+pub(crate) use shapes::DISTRIBUTION;
+pub(crate) use table::{associated, associated_in, associations_mut, table};
+
+use crate::answer::Answer;
+use crate::error::{ApiError, Code};
+use crate::lambda::ACCOUNT;
+use crate::plane::Plane;
+use crate::request::Request;
+use crate::route;
+use operations::OPERATIONS;
+use rand::Rng as _;
+use std::sync::Arc;
+use time::OffsetDateTime;
+use time::macros::format_description;
+
+/// Does what the request asks for.
+pub(crate) async fn handle(plane: &Arc<Plane>, request: Request) -> Result<Answer, ApiError> {
+    let Some((operation, named)) = route::find(OPERATIONS, &request) else {
+        let message = format!("there is no operation {} /{}", request.method, request.segments.join("/"));
+        return Err(ApiError::new(Code::UNSUPPORTED, message));
+    };
+    let (plane, name) = (Arc::clone(plane), operation.name);
+    let done = tokio::task::spawn_blocking(move || perform(&plane, name, &named, &request)).await;
+    done.map_err(|error| ApiError::of_ours(&error))?
+}
+
+fn perform(plane: &Plane, operation: &str, named: &[String], request: &Request) -> Result<Answer, ApiError> {
+    let first = named.first().map_or("", String::as_str);
+    let second = named.get(1).map_or("", String::as_str);
+    match operation {
+        "CreateDistribution" => distribution::create(plane, request),
+        "CreateDistributionWithTags" => distribution::create_with_tags(plane, request),
+        "GetDistribution" => distribution::find(plane, first),
+        "GetDistributionConfig" => distribution::config(plane, first),
+        "UpdateDistribution" => distribution::update(plane, first, request),
+        "DeleteDistribution" => distribution::delete(plane, first, request),
+        "ListDistributions" => distribution::list(plane, request),
+        "CreateInvalidation" => invalidation::create(plane, first, request),
+        "GetInvalidation" => invalidation::find(plane, first, second),
+        "ListInvalidations" => invalidation::list(plane, first, request),
+        "ListTagsForResource" => tag::list(plane, request),
+        "TagResource" => tag::tag(plane, request),
+        "UntagResource" => tag::untag(plane, request),
+        "CreateCachePolicy" => policy::CACHE.create(plane, request),
+        "GetCachePolicy" => policy::CACHE.find(plane, first),
+        "GetCachePolicyConfig" => policy::CACHE.config(plane, first),
+        "UpdateCachePolicy" => policy::CACHE.update(plane, first, request),
+        "DeleteCachePolicy" => policy::CACHE.delete(plane, first, request),
+        "ListCachePolicies" => policy::CACHE.list(plane, request),
+        "CreateOriginRequestPolicy" => policy::ORIGIN_REQUEST.create(plane, request),
+        "GetOriginRequestPolicy" => policy::ORIGIN_REQUEST.find(plane, first),
+        "GetOriginRequestPolicyConfig" => policy::ORIGIN_REQUEST.config(plane, first),
+        "UpdateOriginRequestPolicy" => policy::ORIGIN_REQUEST.update(plane, first, request),
+        "DeleteOriginRequestPolicy" => policy::ORIGIN_REQUEST.delete(plane, first, request),
+        "ListOriginRequestPolicies" => policy::ORIGIN_REQUEST.list(plane, request),
+        "CreateResponseHeadersPolicy" => policy::RESPONSE_HEADERS.create(plane, request),
+        "GetResponseHeadersPolicy" => policy::RESPONSE_HEADERS.find(plane, first),
+        "GetResponseHeadersPolicyConfig" => policy::RESPONSE_HEADERS.config(plane, first),
+        "UpdateResponseHeadersPolicy" => policy::RESPONSE_HEADERS.update(plane, first, request),
+        "DeleteResponseHeadersPolicy" => policy::RESPONSE_HEADERS.delete(plane, first, request),
+        "ListResponseHeadersPolicies" => policy::RESPONSE_HEADERS.list(plane, request),
+        other => Err(ApiError::new(Code::UNSUPPORTED, format!("{other} is not supported by this edge"))),
+    }
+}
+
+/// `first` and 13 upper-case letters and digits.
+fn random_id(first: char) -> String {
+    let mut random = rand::rng();
+    let rest = (0..13).map(|_| char::from(ID_ALPHABET[random.random_range(0..ID_ALPHABET.len())]));
+    std::iter::once(first).chain(rest).collect()
+}
+
+/// This moment, as the API shows times.
+pub(crate) fn now() -> String {
+    let form = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
+    OffsetDateTime::now_utc().format(form).expect("every time of day can be written")
+}
+
+fn distribution_arn(id: &str) -> String {
+    format!("arn:aws:cloudfront::{ACCOUNT}:distribution/{id}")
+}
+
+/// The date of the API, the first part of every path.
+pub(crate) const VERSION: &str = "2020-05-31";
+pub(crate) const NAMESPACE: &str = "http://cloudfront.amazonaws.com/doc/2020-05-31/";
+const ID_ALPHABET: &[u8; 36] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";

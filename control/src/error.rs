@@ -1,0 +1,104 @@
+//! The one place where a refusal gets its AWS name and status. Says nothing of how an
+//! answer is written down: JSON and XML are `answer`'s.
+
+use http::StatusCode;
+
+/// A refusal, as a client gets it.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {message}", code.name)]
+pub(crate) struct ApiError {
+    pub(crate) code: Code,
+    pub(crate) message: String,
+}
+
+impl ApiError {
+    pub(crate) fn new(code: Code, message: impl Into<String>) -> ApiError {
+        ApiError { code, message: message.into() }
+    }
+
+    /// A fault of ours. The log has the reason, the client a sentence.
+    pub(crate) fn of_ours(reason: &dyn std::fmt::Display) -> ApiError {
+        tracing::error!("the control plane failed: {reason}");
+        ApiError::new(Code::SERVICE, "the control plane failed; its log says why")
+    }
+
+    pub(crate) fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.code.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    /// Whether the fault is the caller's.
+    pub(crate) fn is_callers(&self) -> bool {
+        self.code.status < 500
+    }
+}
+
+/// A member of the closed list of names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Code {
+    pub(crate) status: u16,
+    pub(crate) name: &'static str,
+}
+
+macro_rules! codes {
+    ($($constant:ident = $status:literal $name:literal;)*) => {
+        impl Code {
+            $(pub(crate) const $constant: Code = Code { status: $status, name: $name };)*
+        }
+    };
+}
+
+// Of both services: what stands before them.
+codes! {
+    MISSING_TOKEN = 403 "MissingAuthenticationTokenException";
+    INCOMPLETE_SIGNATURE = 400 "IncompleteSignatureException";
+    UNKNOWN_KEY = 403 "UnrecognizedClientException";
+    SIGNATURE = 403 "InvalidSignatureException";
+    SERVICE = 500 "ServiceException";
+    UNKNOWN_OPERATION = 404 "UnknownOperationException";
+    BODY_TOO_LARGE = 413 "RequestEntityTooLargeException";
+}
+
+// AWS Lambda (its API reference, "Errors" of each operation).
+codes! {
+    INVALID_PARAMETER = 400 "InvalidParameterValueException";
+    INVALID_CONTENT = 400 "InvalidRequestContentException";
+    NOT_FOUND = 404 "ResourceNotFoundException";
+    CONFLICT = 409 "ResourceConflictException";
+    PRECONDITION = 412 "PreconditionFailedException";
+    TOO_MANY_REQUESTS = 429 "TooManyRequestsException";
+    PAYLOAD_TOO_LARGE = 413 "RequestTooLargeException";
+    POLICY_LENGTH = 400 "PolicyLengthExceededException";
+    INVALID_ZIP = 502 "InvalidZipFileException";
+}
+
+// Amazon CloudFront (its API reference, "Errors" of each operation).
+codes! {
+    ALIAS_TAKEN = 409 "CNAMEAlreadyExists";
+    CACHE_POLICY_EXISTS = 409 "CachePolicyAlreadyExists";
+    CACHE_POLICY_IN_USE = 409 "CachePolicyInUse";
+    DISTRIBUTION_EXISTS = 409 "DistributionAlreadyExists";
+    DISTRIBUTION_ENABLED = 409 "DistributionNotDisabled";
+    ILLEGAL_DELETE = 400 "IllegalDelete";
+    ILLEGAL_UPDATE = 400 "IllegalUpdate";
+    INCONSISTENT_QUANTITIES = 400 "InconsistentQuantities";
+    INVALID_ARGUMENT = 400 "InvalidArgument";
+    INVALID_IF_MATCH = 400 "InvalidIfMatchVersion";
+    INVALID_ASSOCIATION = 400 "InvalidLambdaFunctionAssociation";
+    INVALID_TAGGING = 400 "InvalidTagging";
+    INVALID_TTL_ORDER = 400 "InvalidTTLOrder";
+    MALFORMED_XML = 400 "MalformedXML";
+    MISSING_BODY = 400 "MissingBody";
+    NO_SUCH_CACHE_POLICY = 404 "NoSuchCachePolicy";
+    NO_SUCH_DISTRIBUTION = 404 "NoSuchDistribution";
+    NO_SUCH_INVALIDATION = 404 "NoSuchInvalidation";
+    NO_SUCH_ORIGIN = 404 "NoSuchOrigin";
+    NO_SUCH_ORIGIN_REQUEST_POLICY = 404 "NoSuchOriginRequestPolicy";
+    NO_SUCH_RESOURCE = 404 "NoSuchResource";
+    NO_SUCH_RESPONSE_HEADERS_POLICY = 404 "NoSuchResponseHeadersPolicy";
+    ORIGIN_REQUEST_POLICY_EXISTS = 409 "OriginRequestPolicyAlreadyExists";
+    ORIGIN_REQUEST_POLICY_IN_USE = 409 "OriginRequestPolicyInUse";
+    RESPONSE_HEADERS_POLICY_EXISTS = 409 "ResponseHeadersPolicyAlreadyExists";
+    RESPONSE_HEADERS_POLICY_IN_USE = 409 "ResponseHeadersPolicyInUse";
+    STALE = 412 "PreconditionFailed";
+    UNSUPPORTED = 400 "UnsupportedOperation";
+}

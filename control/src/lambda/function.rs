@@ -1,0 +1,240 @@
+//! Functions themselves: create, get, list, configure and delete.
+
+use super::code::{self, Upload};
+use super::names::{LATEST, Named, arn, invalid};
+use super::page::page;
+use super::record::{Function, Stamp, Version, configuration, not_found, padded, unpadded, version};
+use super::settings::Wanted;
+use super::{alias, tag};
+use crate::answer::Answer;
+use crate::error::{ApiError, Code};
+use crate::plane::Plane;
+use crate::request::Request;
+use crate::store::{Kind, Records};
+use environment::limits::{ENVIRONMENTS_MAX_DEFAULT, PACKAGE_BYTES_MAX, PACKAGE_ZIP_BYTES_MAX};
+use http::StatusCode;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Create {
+    function_name: Option<String>,
+    #[serde(default)]
+    code: Upload,
+    #[serde(default)]
+    publish: bool,
+    #[serde(default)]
+    tags: BTreeMap<String, String>,
+    #[serde(flatten)]
+    wanted: Wanted,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Update {
+    revision_id: Option<String>,
+    #[serde(flatten)]
+    wanted: Wanted,
+}
+
+/// CreateFunction.
+pub(super) fn create(plane: &Plane, request: &Request) -> Result<Answer, ApiError> {
+    let create: Create = request.json()?;
+    let name = create.function_name.ok_or_else(|| invalid("FunctionName is missing"))?;
+    let Named { name, qualifier: None } = Named::parse(&name)? else {
+        return Err(invalid(format!("{name}: a new function has no qualifier")));
+    };
+    tag::check(&create.tags)?;
+    let _guard = plane.uploading();
+    let code = create.code.keep(plane)?;
+    let settings = create.wanted.create(&name, code)?;
+    let value = plane.change(Code::CONFLICT, |records| {
+        if records.find::<Function>(Kind::Function, "", &name)?.is_some() {
+            return Err(ApiError::new(Code::CONFLICT, format!("Function already exist: {name}")));
+        }
+        code::check(plane, &name, &settings)?;
+        let (tags, policies) = (create.tags, BTreeMap::new());
+        let function = Function { settings, stamp: Stamp::now(), tags, policies, reserved: None };
+        function.put(records, &name)?;
+        if create.publish {
+            return super::version::publish_in(records, &name, None);
+        }
+        Ok(configuration(&name, LATEST, false, (&function.settings, &function.stamp)))
+    })?;
+    Answer::json(StatusCode::CREATED, &value)
+}
+
+/// GetFunction.
+pub(super) fn find(plane: &Plane, name: &str, request: &Request) -> Result<Answer, ApiError> {
+    let named = Named::parse(name)?.qualified(request.query("Qualifier"))?;
+    let value = plane.store.read(|records| {
+        let function = Function::find(records, &named.name)?;
+        let (configuration, digest) = shown(records, &named)?;
+        let location = plane.links.of(request.host(), &digest);
+        let mut value = json!({
+            "Configuration": configuration,
+            "Code": { "RepositoryType": "S3", "Location": location },
+        });
+        if !function.tags.is_empty() {
+            value["Tags"] = json!(function.tags);
+        }
+        Ok(value)
+    })?;
+    Answer::json(StatusCode::OK, &value)
+}
+
+/// GetFunctionConfiguration.
+pub(super) fn configured(plane: &Plane, name: &str, request: &Request) -> Result<Answer, ApiError> {
+    let named = Named::parse(name)?.qualified(request.query("Qualifier"))?;
+    let (value, _) = plane.store.read(|records| shown(records, &named))?;
+    Answer::json(StatusCode::OK, &value)
+}
+
+/// ListFunctions.
+pub(super) fn list(plane: &Plane, request: &Request) -> Result<Answer, ApiError> {
+    let all = match request.query("FunctionVersion") {
+        None | Some("") => false,
+        Some("ALL") => true,
+        Some(other) => return Err(invalid(format!("FunctionVersion is {other:?}, it must be \"ALL\""))),
+    };
+    if let Some(region) = request.query("MasterRegion").filter(|region| !matches!(*region, "" | "ALL" | super::REGION))
+    {
+        return Err(invalid(format!("MasterRegion {region:?}: every function of this edge is in {}", super::REGION)));
+    }
+    let items = plane.store.read(|records| {
+        let mut items = Vec::new();
+        for (name, function) in records.list::<Function>(Kind::Function, "")? {
+            let latest = configuration(&name, LATEST, all, (&function.settings, &function.stamp));
+            items.push((name.clone(), latest));
+            if all {
+                for (id, version) in records.list::<Version>(Kind::Version, &name)? {
+                    let shown = configuration(&name, unpadded(&id), true, (&version.settings, &version.stamp));
+                    items.push((format!("{name}:{id}"), shown));
+                }
+            }
+        }
+        Ok(items)
+    })?;
+    Answer::json(StatusCode::OK, &page(request, "Functions", items)?)
+}
+
+/// UpdateFunctionConfiguration.
+pub(super) fn update(plane: &Plane, name: &str, request: &Request) -> Result<Answer, ApiError> {
+    let Named { name, .. } = Named::parse(name)?;
+    let update: Update = request.json()?;
+    let value = plane.store.write(|records| {
+        let mut function = Function::find(records, &name)?;
+        function.expect_revision(update.revision_id.as_deref())?;
+        function.settings = update.wanted.update(function.settings)?;
+        code::check(plane, &name, &function.settings)?;
+        function.stamp = Stamp::now();
+        function.put(records, &name)?;
+        Ok(configuration(&name, LATEST, false, (&function.settings, &function.stamp)))
+    })?;
+    Answer::json(StatusCode::OK, &value)
+}
+
+/// DeleteFunction: one version, or all of the function.
+pub(super) fn delete(plane: &Plane, name: &str, request: &Request) -> Result<Answer, ApiError> {
+    let named = Named::parse(name)?.qualified(request.query("Qualifier"))?;
+    plane.change(Code::CONFLICT, |records| match &named.qualifier {
+        Some(version) => delete_version(plane, records, &named.name, version),
+        None => delete_all(plane, records, &named.name),
+    })?;
+    plane.sweep_packages();
+    Ok(Answer::empty(StatusCode::NO_CONTENT))
+}
+
+fn delete_version(plane: &Plane, records: &Records<'_>, name: &str, version: &str) -> Result<(), ApiError> {
+    if version == LATEST {
+        return Err(invalid("$LATEST version cannot be deleted without deleting the function."));
+    }
+    Function::find(records, name)?;
+    if let Some(alias) = alias::pointing_to(records, name, version)? {
+        let message = format!("Version {version} is in use: alias {alias} points to it");
+        return Err(ApiError::new(Code::CONFLICT, message));
+    }
+    plane.refuse_associated(records, name, Some(version))?;
+    records.remove(Kind::Version, name, &padded(version))?.then_some(()).ok_or_else(|| not_found(name, Some(version)))
+}
+
+fn delete_all(plane: &Plane, records: &Records<'_>, name: &str) -> Result<(), ApiError> {
+    Function::find(records, name)?;
+    plane.refuse_associated(records, name, None)?;
+    records.remove(Kind::Function, "", name)?;
+    records.remove_below(Kind::Version, name)?;
+    records.remove_below(Kind::EventConfig, name)?;
+    records.remove_below(Kind::Alias, name)
+}
+
+/// GetFunctionCodeSigningConfig: no function has one.
+pub(super) fn code_signing(plane: &Plane, name: &str) -> Result<Answer, ApiError> {
+    let name = existing(plane, name)?;
+    Answer::json(StatusCode::OK, &json!({ "FunctionName": name, "CodeSigningConfigArn": "" }))
+}
+
+/// GetFunctionConcurrency: no function has any reserved.
+pub(super) fn concurrency(plane: &Plane, name: &str) -> Result<Answer, ApiError> {
+    existing(plane, name)?;
+    Answer::json(StatusCode::OK, &json!({}))
+}
+
+/// GetRuntimeManagementConfig: the runtime is this program's.
+pub(super) fn runtime_management(plane: &Plane, name: &str) -> Result<Answer, ApiError> {
+    let name = existing(plane, name)?;
+    Answer::json(StatusCode::OK, &json!({ "UpdateRuntimeOn": "Auto", "FunctionArn": arn(&name, Some(LATEST)) }))
+}
+
+/// GetFunctionRecursionConfig: nothing here detects loops.
+pub(super) fn recursion(plane: &Plane, name: &str) -> Result<Answer, ApiError> {
+    existing(plane, name)?;
+    Answer::json(StatusCode::OK, &json!({ "RecursiveLoop": "Allow" }))
+}
+
+/// GetAccountSettings.
+pub(super) fn account(plane: &Plane) -> Result<Answer, ApiError> {
+    let (count, bytes) = plane.store.read(|records| {
+        let functions = records.list::<Function>(Kind::Function, "")?;
+        let mut bytes: u64 = functions.iter().map(|(_, function)| function.settings.code.bytes).sum();
+        for (name, _) in &functions {
+            let versions = records.list::<Version>(Kind::Version, name)?;
+            bytes += versions.iter().map(|(_, version)| version.settings.code.bytes).sum::<u64>();
+        }
+        Ok((functions.len(), bytes))
+    })?;
+    let value = json!({
+        "AccountLimit": {
+            "TotalCodeSize": i64::MAX,
+            "CodeSizeUnzipped": PACKAGE_BYTES_MAX,
+            "CodeSizeZipped": PACKAGE_ZIP_BYTES_MAX,
+            "ConcurrentExecutions": ENVIRONMENTS_MAX_DEFAULT,
+            "UnreservedConcurrentExecutions": ENVIRONMENTS_MAX_DEFAULT,
+        },
+        "AccountUsage": { "TotalCodeSize": bytes, "FunctionCount": count },
+    });
+    Answer::json(StatusCode::OK, &value)
+}
+
+/// The configuration that a name and qualifier mean, and the digest of its package.
+fn shown(records: &Records<'_>, named: &Named) -> Result<(Value, String), ApiError> {
+    let name = &named.name;
+    Function::find(records, name)?;
+    let number = match &named.qualifier {
+        None => LATEST.to_owned(),
+        Some(qualifier) => alias::main_version(records, name, qualifier)?,
+    };
+    let (settings, stamp) = version(records, name, &number)?;
+    let mut value = configuration(name, &number, number != LATEST, (&settings, &stamp));
+    if let Some(qualifier) = &named.qualifier {
+        value["FunctionArn"] = arn(name, Some(qualifier)).into();
+    }
+    Ok((value, settings.code.digest))
+}
+
+fn existing(plane: &Plane, name: &str) -> Result<String, ApiError> {
+    let Named { name, .. } = Named::parse(name)?;
+    plane.store.read(|records| Function::find(records, &name))?;
+    Ok(name)
+}

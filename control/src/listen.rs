@@ -1,0 +1,113 @@
+//! The admin listener: connections, bodies, signatures, and which API a request is for.
+
+use crate::answer::{Answer, Protocol};
+use crate::error::{ApiError, Code};
+use crate::plane::Plane;
+use crate::request::Request;
+use crate::signature::Claim;
+use crate::{cloudfront, lambda};
+use bytes::Bytes;
+use http::Response;
+use http::request::Parts;
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+use time::OffsetDateTime;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use uuid::Uuid;
+
+/// Answers requests until the task is dropped.
+pub(crate) async fn serve(listener: TcpListener, plane: Arc<Plane>) {
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    loop {
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let plane = Arc::clone(&plane);
+                tokio::spawn(async move {
+                    converse(stream, plane).await;
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                tracing::error!("the control plane cannot accept: {error}");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn converse(stream: TcpStream, plane: Arc<Plane>) {
+    let service = service_fn(move |request| {
+        let plane = Arc::clone(&plane);
+        async move { Ok::<_, Infallible>(answer(&plane, request).await) }
+    });
+    let connection = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .serve_connection(TokioIo::new(stream), service);
+    if let Err(error) = connection.await {
+        tracing::debug!("a connection to the control plane ended: {error}");
+    }
+}
+
+async fn answer(plane: &Arc<Plane>, request: http::Request<Incoming>) -> Response<Full<Bytes>> {
+    let id = Uuid::new_v4();
+    let (parts, body) = request.into_parts();
+    let protocol = Protocol::of_path(parts.uri.path());
+    let line = format!("{} {}", parts.method, parts.uri.path());
+    let answered = handle(plane, parts, body).await;
+    let answer = answered.unwrap_or_else(|error| {
+        tracing::info!(%id, "{line} refused: {error}");
+        Answer::of_error(&error, protocol, id)
+    });
+    answer.into_response(id)
+}
+
+async fn handle(plane: &Arc<Plane>, parts: Parts, body: Incoming) -> Result<Answer, ApiError> {
+    if !parts.headers.contains_key("authorization") {
+        let request = Request::new(parts.clone(), Bytes::new());
+        if let Some(answer) = lambda::download(&plane.links, &plane.packages, &request) {
+            return answer;
+        }
+    }
+    // Whoever has no key is refused before the body is read.
+    let claim = Claim::of(&parts, OffsetDateTime::now_utc())?;
+    let unknown = || ApiError::new(Code::UNKNOWN_KEY, "The security token included in the request is invalid.");
+    let secret = plane.access.secret(&claim.access_key).ok_or_else(unknown)?;
+    let body = read(body).await?;
+    claim.verify(&parts, &body, secret)?;
+    match (claim.service.as_str(), Protocol::of_path(parts.uri.path())) {
+        ("lambda", Protocol::Json) => lambda::handle(plane, Request::new(parts, body)).await,
+        ("cloudfront", Protocol::Xml) => cloudfront::handle(plane, Request::new(parts, body)).await,
+        (service, _) => {
+            let message = format!("{} is no operation of the service {service} that this edge has", parts.uri.path());
+            Err(ApiError::new(Code::UNKNOWN_OPERATION, message))
+        }
+    }
+}
+
+async fn read(body: Incoming) -> Result<Bytes, ApiError> {
+    let too_large = || {
+        let message = format!("Request must be smaller than {BODY_BYTES_MAX} bytes");
+        ApiError::new(Code::BODY_TOO_LARGE, message)
+    };
+    match tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, BODY_BYTES_MAX).collect()).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(too_large()),
+        Ok(Err(error)) => Err(ApiError::new(Code::INVALID_CONTENT, format!("the body cannot be read: {error}"))),
+        Err(_) => Err(ApiError::new(Code::INVALID_CONTENT, "the body did not arrive in time")),
+    }
+}
+
+/// A package of 50 MB in base64, and what is around it.
+const BODY_BYTES_MAX: usize = 70_167_211;
+const BODY_TIMEOUT: Duration = Duration::from_secs(300);
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+const CONNECTIONS_MAX: usize = 256;

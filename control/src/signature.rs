@@ -1,0 +1,253 @@
+//! AWS Signature Version 4 of a received request (AWS: "Create a signed AWS API request"):
+//! the canonical form is made again from what arrived and its signature compared. The
+//! primitives are borrowed; who has which secret is `access`'s.
+
+use crate::error::{ApiError, Code};
+use crate::packages::hex;
+use crate::request::pairs;
+use http::HeaderMap;
+use http::request::Parts;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use ring::hmac;
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
+use time::macros::format_description;
+use time::{Duration, OffsetDateTime, PrimitiveDateTime};
+
+/// What an `Authorization` header says, checked as far as it can be without a secret.
+#[derive(Debug)]
+pub(crate) struct Claim {
+    pub(crate) access_key: String,
+    date: String,
+    region: String,
+    pub(crate) service: String,
+    signed_headers: Vec<String>,
+    signature: String,
+    time: String,
+}
+
+impl Claim {
+    /// Reads the claim of a request. Its time must be within [`SKEW_MAX`] of `now`: that is
+    /// also for how long a request that somebody recorded can be sent again.
+    pub(crate) fn of(parts: &Parts, now: OffsetDateTime) -> Result<Claim, ApiError> {
+        let incomplete = |what: &str| ApiError::new(Code::INCOMPLETE_SIGNATURE, what);
+        let Some(header) = text(&parts.headers, "authorization") else {
+            return Err(ApiError::new(Code::MISSING_TOKEN, "Missing Authentication Token"));
+        };
+        let fields = header.strip_prefix(ALGORITHM).ok_or_else(|| incomplete("only AWS4-HMAC-SHA256 is known here"))?;
+        let field = |name: &str| {
+            let mut all = fields.split(',').map(str::trim).filter_map(|field| field.split_once('='));
+            all.find(|(key, _)| *key == name).map(|(_, value)| value.to_owned())
+        };
+        let (Some(credential), Some(signed), Some(signature)) =
+            (field("Credential"), field("SignedHeaders"), field("Signature"))
+        else {
+            return Err(incomplete("Authorization header requires Credential, SignedHeaders and Signature"));
+        };
+        let scope: Vec<&str> = credential.split('/').collect();
+        let [access_key, date, region, service, TERMINATOR] = scope[..] else {
+            return Err(incomplete("Credential must be KEY/DATE/REGION/SERVICE/aws4_request"));
+        };
+        let time = text(&parts.headers, "x-amz-date").ok_or_else(|| incomplete("there is no X-Amz-Date"))?.to_owned();
+        let signed_headers: Vec<String> = signed.split(';').map(str::to_owned).collect();
+        let claim = Claim {
+            access_key: access_key.to_owned(),
+            date: date.to_owned(),
+            region: region.to_owned(),
+            service: service.to_owned(),
+            signed_headers,
+            signature,
+            time,
+        };
+        claim.check_headers(&parts.headers)?;
+        claim.check_time(now)?;
+        Ok(claim)
+    }
+
+    /// Whether whoever knows `secret` signed exactly this request.
+    pub(crate) fn verify(&self, parts: &Parts, body: &[u8], secret: &str) -> Result<(), ApiError> {
+        let hash = hex(&Sha256::digest(body));
+        if text(&parts.headers, "x-amz-content-sha256").is_some_and(|stated| stated != hash) {
+            return Err(mismatch("x-amz-content-sha256 is not the hash of the body"));
+        }
+        let expected = self.sign(parts, &hash, secret);
+        if bool::from(expected.as_bytes().ct_eq(self.signature.as_bytes())) {
+            return Ok(());
+        }
+        Err(mismatch("check the secret access key and how the request is signed"))
+    }
+
+    /// What whoever knows `secret` signs the request with.
+    fn sign(&self, parts: &Parts, body_hash: &str, secret: &str) -> String {
+        let request = hex(&Sha256::digest(self.canonical(parts, body_hash)));
+        let scope = format!("{}/{}/{}/{TERMINATOR}", self.date, self.region, self.service);
+        let to_sign = format!("{ALGORITHM}\n{}\n{scope}\n{request}", self.time);
+        let mut key = format!("AWS4{secret}").into_bytes();
+        for part in [&self.date, &self.region, &self.service, TERMINATOR] {
+            key = hmac_of(&key, part.as_bytes());
+        }
+        hex(&hmac_of(&key, to_sign.as_bytes()))
+    }
+
+    /// AWS: "Create a canonical request".
+    fn canonical(&self, parts: &Parts, body_hash: &str) -> String {
+        let path = utf8_percent_encode(parts.uri.path(), KEPT_IN_PATH);
+        let encoded = |text: &str| utf8_percent_encode(text, KEPT).to_string();
+        let query = pairs(parts.uri.query().unwrap_or_default());
+        let mut query: Vec<String> =
+            query.iter().map(|(name, value)| format!("{}={}", encoded(name), encoded(value))).collect();
+        query.sort();
+        let mut headers = String::new();
+        for name in &self.signed_headers {
+            let values = parts.headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+            let values: Vec<String> = values.map(|v| v.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+            headers.push_str(&format!("{name}:{}\n", values.join(",")));
+        }
+        let (method, query, signed) = (&parts.method, query.join("&"), self.signed_headers.join(";"));
+        format!("{method}\n{path}\n{query}\n{headers}\n{signed}\n{body_hash}")
+    }
+
+    /// What decides over a request must be signed with it.
+    fn check_headers(&self, headers: &HeaderMap) -> Result<(), ApiError> {
+        let must = |name: &str| name == "host" || name == "if-match" || name.starts_with("x-amz-");
+        for name in headers.keys().map(http::HeaderName::as_str).filter(|name| must(name)) {
+            if !self.signed_headers.iter().any(|signed| signed == name) {
+                return Err(mismatch(&format!("header {name} is not among SignedHeaders")));
+            }
+        }
+        if headers.contains_key("host") { Ok(()) } else { Err(mismatch("there is no host")) }
+    }
+
+    fn check_time(&self, now: OffsetDateTime) -> Result<(), ApiError> {
+        let form = format_description!("[year][month][day]T[hour][minute][second]Z");
+        let time = PrimitiveDateTime::parse(&self.time, form)
+            .map_err(|_| ApiError::new(Code::INCOMPLETE_SIGNATURE, "X-Amz-Date must be as in 20260102T030405Z"))?;
+        if !self.time.starts_with(&self.date) {
+            return Err(mismatch("the date in Credential is not that of X-Amz-Date"));
+        }
+        let away = now - time.assume_utc();
+        if away.abs() > SKEW_MAX {
+            let which = if away.is_positive() { "Signature expired" } else { "Signature not yet current" };
+            let minutes = SKEW_MAX.whole_minutes();
+            let message = format!("{which}: {} is more than {minutes} min. away from this machine's time", self.time);
+            return Err(ApiError::new(Code::SIGNATURE, message));
+        }
+        Ok(())
+    }
+}
+
+/// Signs a request that this program makes, all of its headers with it. It must have a host.
+pub(crate) fn sign(parts: &mut Parts, body: &[u8], service: &str, (access_key, secret): (&str, &str)) {
+    let form = format_description!("[year][month][day]T[hour][minute][second]Z");
+    let time = OffsetDateTime::now_utc().format(form).expect("every time can be written");
+    let date = time.get(..DATE_LENGTH).unwrap_or_default().to_owned();
+    let value = time.parse().expect("a time is a header's value");
+    parts.headers.insert("x-amz-date", value);
+    let mut signed_headers: Vec<String> = parts.headers.keys().map(|name| name.as_str().to_owned()).collect();
+    signed_headers.sort();
+    let (region, service) = (crate::lambda::REGION.to_owned(), service.to_owned());
+    let (access_key, signature) = (access_key.to_owned(), String::new());
+    let claim = Claim { access_key, date, region, service, signed_headers, signature, time };
+    let signature = claim.sign(parts, &hex(&Sha256::digest(body)), secret);
+    let Claim { access_key, date, region, service, signed_headers, .. } = claim;
+    let scope = format!("{access_key}/{date}/{region}/{service}/{TERMINATOR}");
+    let names = signed_headers.join(";");
+    let text = format!("{ALGORITHM} Credential={scope}, SignedHeaders={names}, Signature={signature}");
+    parts.headers.insert("authorization", text.parse().expect("a signature is a header's value"));
+}
+
+fn mismatch(why: &str) -> ApiError {
+    let message = "The request signature we calculated does not match the signature you provided";
+    ApiError::new(Code::SIGNATURE, format!("{message}: {why}"))
+}
+
+fn hmac_of(key: &[u8], text: &[u8]) -> Vec<u8> {
+    hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), text).as_ref().to_vec()
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+const ALGORITHM: &str = "AWS4-HMAC-SHA256";
+const TERMINATOR: &str = "aws4_request";
+const DATE_LENGTH: usize = 8;
+/// AWS: "Troubleshoot Signature Version 4", how far clocks may be apart.
+const SKEW_MAX: Duration = Duration::minutes(15);
+/// RFC 3986's unreserved characters are all that is not encoded.
+const KEPT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+const KEPT_IN_PATH: &AsciiSet = &KEPT.remove(b'/');
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use time::macros::datetime;
+
+    // AWS: "Signature Version 4 signing examples", get-vanilla-query-order-key-case.
+    const SECRET: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
+    const SIGNATURE: &str = "b97d918cfa904a5beff61c982a1b6f458b799221646efd99d3219ec94cdf2500";
+    const NOW: OffsetDateTime = datetime!(2015-08-30 12:36:00 UTC);
+
+    fn parts(target: &str, signature: &str) -> Parts {
+        let authorization = format!(
+            "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/us-east-1/service/aws4_request, \
+             SignedHeaders=host;x-amz-date, Signature={signature}"
+        );
+        let request = http::Request::get(target)
+            .header("host", "example.amazonaws.com")
+            .header("x-amz-date", "20150830T123600Z")
+            .header("authorization", authorization);
+        request.body(()).unwrap().into_parts().0
+    }
+
+    fn verify(parts: &Parts, body: &[u8], secret: &str) -> Result<(), ApiError> {
+        Claim::of(parts, NOW)?.verify(parts, body, secret)
+    }
+
+    #[test]
+    fn awss_own_example_is_accepted_and_nothing_else() {
+        let good = parts("/?Param2=value2&Param1=value1", SIGNATURE);
+        verify(&good, b"", SECRET).unwrap();
+        assert_eq!(Claim::of(&good, NOW).unwrap().access_key, "AKIDEXAMPLE");
+        for (parts, body, secret) in [
+            (parts("/?Param2=value2&Param1=value3", SIGNATURE), &b""[..], SECRET),
+            (parts("/a?Param2=value2&Param1=value1", SIGNATURE), b"", SECRET),
+            (parts("/?Param2=value2&Param1=value1", SIGNATURE), b"x", SECRET),
+            (parts("/?Param2=value2&Param1=value1", SIGNATURE), b"", "other"),
+            (parts("/?Param2=value2&Param1=value1", &SIGNATURE.replace('b', "c")), b"", SECRET),
+        ] {
+            assert_eq!(verify(&parts, body, secret).unwrap_err().code, Code::SIGNATURE);
+        }
+    }
+
+    #[test]
+    fn what_is_signed_here_is_accepted_here() {
+        let request = http::Request::put("/a%3Ab?z=1&a=%20").header("host", "h").header("if-match", "E1");
+        let mut parts = request.body(()).unwrap().into_parts().0;
+        super::sign(&mut parts, b"body", "lambda", ("AKID", "secret"));
+        let claim = Claim::of(&parts, OffsetDateTime::now_utc()).unwrap();
+        claim.verify(&parts, b"body", "secret").unwrap();
+        assert!(claim.verify(&parts, b"other", "secret").is_err());
+    }
+
+    #[test]
+    fn a_request_can_be_sent_again_for_a_quarter_of_an_hour_at_most() {
+        let good = parts("/", SIGNATURE);
+        for (minutes, accepted) in [(0, true), (15, true), (-15, true), (16, false), (-16, false)] {
+            let claim = Claim::of(&good, NOW + Duration::minutes(minutes));
+            assert_eq!(claim.is_ok(), accepted, "{minutes}");
+        }
+    }
+
+    #[test]
+    fn what_decides_over_a_request_must_be_signed() {
+        let mut unsigned = parts("/", SIGNATURE);
+        unsigned.headers.insert("x-amz-invocation-type", "Event".parse().unwrap());
+        assert_eq!(Claim::of(&unsigned, NOW).unwrap_err().code, Code::SIGNATURE);
+        let mut stated = parts("/?Param2=value2&Param1=value1", SIGNATURE);
+        stated.headers.remove("authorization");
+        assert_eq!(Claim::of(&stated, NOW).unwrap_err().code, Code::MISSING_TOKEN);
+        stated.headers.insert("authorization", "Basic eDp5".parse().unwrap());
+        assert_eq!(Claim::of(&stated, NOW).unwrap_err().code, Code::INCOMPLETE_SIGNATURE);
+    }
+}

@@ -1,0 +1,32 @@
+//! What the control plane adds to a configuration file: functions and distributions in the
+//! same language, so that one set of checks makes one deployment of both. Distributions
+//! are named by their ids, functions by `name:version`.
+
+use crate::check;
+use crate::problem::Problems;
+use functions::FunctionConfig;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+/// A second document, and the names that it takes.
+#[derive(Clone, Debug, Default)]
+pub struct Added {
+    /// `[functions."name:version"]` and `[distributions.ID]` tables, nothing else.
+    pub text: String,
+    /// What paths in the text are relative to.
+    pub directory: PathBuf,
+    /// Every function that there is, also those that no distribution uses. The file
+    /// cannot have functions with these names.
+    pub functions: BTreeSet<String>,
+}
+
+/// The functions of `added`, by `name:version`, checked as the configuration file's are.
+///
+/// # Errors
+/// Every problem found.
+pub fn check_functions(added: &Added) -> Result<BTreeMap<String, FunctionConfig>, Problems> {
+    check::functions(added)
+}
+
+/// What problems of it are said to be in.
+pub(crate) const PLACE: &str = "control plane";

@@ -1,0 +1,115 @@
+"""Writes without a pause to an edge that is killed again and again. After each kill, what was
+acknowledged must be there, and what was on its way must be there whole or not at all."""
+
+import os
+import random
+import time
+
+from botocore.config import Config
+from botocore.exceptions import ClientError, ConnectionClosedError, EndpointConnectionError, HTTPClientError
+from common import client, create, equal, view
+from state import CODE, distribution
+
+GONE = (ConnectionClosedError, EndpointConnectionError, HTTPClientError, OSError)
+once = Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=20)
+lam, cf = client("lambda", config=once), client("cloudfront", config=once)
+pages = lam.get_paginator("list_versions_by_function")
+known = {}
+counts = dict(acknowledged=0, interrupted=0, kept=0)
+
+
+def look():
+    """Everything that the edge has, as the values of `known`."""
+    found = cf.get_distribution_config(Id=known["id"])
+    functions = lam.list_functions()["Functions"]
+    return dict(
+        id=known["id"],
+        counter=next(f for f in functions if f["FunctionName"] == "kept")["Environment"]["Variables"]["N"],
+        alias=lam.get_alias(FunctionName="kept", Name="live")["Description"],
+        versions=tuple(v["Version"] for page in pages.paginate(FunctionName="kept") for v in page["Versions"]),
+        comment=found["DistributionConfig"]["Comment"],
+        etag=found["ETag"],
+        temporary=tuple(f["FunctionName"] for f in functions if f["FunctionName"].startswith("temporary")),
+    )
+
+
+def write(nth):
+    """One random change: what it changes, and the values after it."""
+    text = str(nth)
+    kind = random.choice(("counter", "alias", "versions", "comment", "temporary"))
+    known["pending"] = kind
+    if kind == "counter":
+        known["attempt"] = text
+        lam.update_function_configuration(FunctionName="kept", Environment={"Variables": {"N": text}})
+        known["counter"] = text
+    elif kind == "alias":
+        known["attempt"] = text
+        lam.update_alias(FunctionName="kept", Name="live", Description=text)
+        known["alias"] = text
+    elif kind == "versions":
+        known["attempt"] = None
+        version = lam.publish_version(FunctionName="kept")["Version"]
+        if version not in known["versions"]:
+            known["versions"] += (version,)
+    elif kind == "comment":
+        known["attempt"] = text
+        whole = dict(distribution(known["arn"]), Comment=text)
+        known["etag"] = cf.update_distribution(Id=known["id"], IfMatch=known["etag"], DistributionConfig=whole)["ETag"]
+        known["comment"] = text
+    elif known["temporary"]:
+        known["attempt"] = ()
+        lam.delete_function(FunctionName=known["temporary"][0])
+        known["temporary"] = ()
+    else:
+        known["attempt"] = (f"temporary-{text}",)
+        create(lam, f"temporary-{text}", CODE)
+        known["temporary"] = known["attempt"]
+    counts["acknowledged"] += 1
+
+
+def back():
+    """Waits until the edge answers, and compares."""
+    until = time.monotonic() + 60
+    while True:
+        try:
+            found = look()
+            break
+        except GONE:
+            assert time.monotonic() < until, "the edge did not come back"
+            time.sleep(0.02)
+    pending, attempt = known["pending"], known["attempt"]
+    for name in ("counter", "alias", "comment", "temporary"):
+        allowed = [known[name]] + ([attempt] if name == pending else [])
+        assert found[name] in allowed, f"{name} is {found[name]!r}, not one of {allowed!r} ({pending})"
+    if pending == "versions":
+        assert found["versions"][: len(known["versions"])] == known["versions"], (found, known)
+        assert len(found["versions"]) - len(known["versions"]) in (0, 1), (found, known)
+    else:
+        equal(found["versions"], known["versions"])
+    if pending != "comment":
+        equal(found["etag"], known["etag"])
+    counts["kept"] += pending in found and found[pending] != known[pending]
+    known.update(found)
+
+
+arn = create(lam, "kept", CODE, Publish=True, Environment={"Variables": {"N": "0"}})["FunctionArn"]
+lam.create_alias(FunctionName="kept", Name="live", FunctionVersion="1", Description="0")
+made = cf.create_distribution(DistributionConfig=distribution(arn))
+known.update(id=made["Distribution"]["Id"], arn=arn, pending="", attempt=None)
+known.update(look())
+open(os.environ["READY"], "w").close()
+nth = 0
+while not os.path.exists(os.environ["STOP"]):
+    nth += 1
+    try:
+        write(nth)
+    except GONE:
+        counts["interrupted"] += 1
+        back()
+    except ClientError as error:
+        # The edge was stopped between taking the request and answering it.
+        raise AssertionError(f"write {nth} ({known['pending']}) was refused: {error}") from error
+back()
+equal(view("kept.test", "/")[2], "kept")
+assert counts["interrupted"] >= int(os.environ["KILLS"]) // 2, counts
+print(f"survived: {counts}")

@@ -1,0 +1,233 @@
+//! The control plane through real clients: AWS's SDK for Python speaks to it unchanged. The
+//! scripts are in `tests/clients`; each says what it expects.
+
+use selvedge_tests::{Ask, Controlled, Edge, Origin, program, site, wait_for};
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn functions_live_and_end_as_boto3_expects() {
+    Controlled::start(Edge::builder()).await.run("lambda_functions.py", &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn versions_are_immutable_and_aliases_share_invocations_out() {
+    Controlled::start(Edge::builder()).await.run("lambda_versions.py", &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_who_knows_the_secret_is_listened_to() {
+    Controlled::start(Edge::builder()).await.run("signatures.py", &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_distribution_serves_at_once_changes_without_a_gap_and_ends() {
+    let origin = Origin::start().await;
+    let address = origin.address().to_string();
+    let controlled = Controlled::start(Edge::builder()).await;
+    controlled.run("cloudfront_distributions.py", &[("ORIGIN", &address)]).await;
+    let recorded = origin.requests();
+    let posted = recorded.iter().find(|request| request.target == "/echo").expect("the body went to the origin");
+    assert_eq!((&posted.body[..], posted.header("x-origin-request")), (&b"seen: a body"[..], "one"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn policies_are_kept_used_and_changed() {
+    let origin = Origin::start().await;
+    let address = origin.address().to_string();
+    Controlled::start(Edge::builder()).await.run("cloudfront_policies.py", &[("ORIGIN", &address)]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_aws_cli_goes_from_upload_to_rollback() {
+    Controlled::start(Edge::builder()).await.run("aws_cli.py", &[("ORIGIN", "127.0.0.1:9")]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_sdk_for_javascript_is_understood() {
+    let controlled = Controlled::start(Edge::builder()).await;
+    if !controlled.run_javascript("sdk.mjs", &[("ORIGIN", "127.0.0.1:9")]).await {
+        println!("SKIPPED: the AWS SDK for JavaScript is not installed");
+    }
+}
+
+/// An edge that retries soon, and where its functions' logs are.
+async fn retrying() -> (Controlled, String) {
+    let lines = "async_retry_waits = [\"100ms\", \"200ms\"]";
+    let controlled = Controlled::start_with(Edge::builder(), lines).await;
+    let logs = controlled.edge.path().join("state/logs").to_str().expect("a path is text").to_owned();
+    (controlled, logs)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn events_are_run_retried_and_their_records_handed_over() {
+    let (controlled, logs) = retrying().await;
+    controlled.run("lambda_events.py", &[("STEP", "play"), ("LOGS", &logs)]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_accepted_event_survives_a_kill() {
+    let (controlled, logs) = retrying().await;
+    controlled.run("lambda_events.py", &[("STEP", "accept"), ("LOGS", &logs)]).await;
+    let controlled = controlled.restart().await;
+    controlled.run("lambda_events.py", &[("STEP", "finish"), ("LOGS", &logs)]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_state_survives_a_restart_and_the_key_is_shown_once() {
+    let origin = Origin::start().await;
+    let address = origin.address().to_string();
+    let controlled = Controlled::start(Edge::builder()).await;
+    controlled.run("state.py", &[("ORIGIN", &address), ("STEP", "make")]).await;
+    let controlled = controlled.restart().await;
+    assert!(!controlled.edge.terminal().contains("aws_secret_access_key"));
+    controlled.run("state.py", &[("ORIGIN", &address), ("STEP", "look")]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_copy_that_was_made_while_the_edge_ran_is_another_edge_s_state() {
+    let controlled = Controlled::start(Edge::builder()).await;
+    controlled.run("state.py", &[("ORIGIN", "127.0.0.1:9"), ("STEP", "make")]).await;
+    let place = controlled.edge.path();
+    selvedge(place, &["control", "backup", "copy"]);
+    controlled.run("state.py", &[("ORIGIN", "127.0.0.1:9"), ("STEP", "spoil")]).await;
+    let config = std::fs::read_to_string(place.join("selvedge.toml")).expect("the configuration can be read");
+    let key = place.join("state/control/key");
+    let other = config.replace("data_dir = \"state\"", "data_dir = \"other\"");
+    let other = other.replace("[control]", &format!("[control]\nkey_file = \"{}\"", key.display()));
+    std::fs::write(place.join("selvedge.toml"), other).expect("the configuration can be written");
+    selvedge(place, &["control", "restore", "copy"]);
+    let controlled = controlled.restart().await;
+    controlled.run("state.py", &[("ORIGIN", "127.0.0.1:9"), ("STEP", "look")]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_file_and_the_api_share_the_edge_and_no_name() {
+    let origin = Origin::start().await;
+    let address = origin.address().to_string();
+    let builder = Edge::builder()
+        .function("filed", "export const handler = async () => ({ status: '200', body: 'the file' });")
+        .config(&site(&origin.url(), "hooks.viewer-request = \"filed\"").replace("\"*\"", "\"file.test\""));
+    let controlled = Controlled::start(builder).await;
+    controlled.run("beside_a_file.py", &[("ORIGIN", &address)]).await;
+    let from_file = controlled.edge.ask(Ask::get("/a").host("file.test")).await;
+    assert_eq!(from_file.text(), "the file");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_package_is_refused_and_never_run() {
+    let controlled = Controlled::start(Edge::builder()).await;
+    controlled.run("state.py", &[("ORIGIN", "127.0.0.1:9"), ("STEP", "upload")]).await;
+    let packages = controlled.edge.path().join("state/control/packages");
+    for entry in std::fs::read_dir(packages).expect("there are packages") {
+        let path = entry.expect("the directory can be read").path();
+        let mut sealed = std::fs::read(&path).expect("a package can be read");
+        let middle = sealed.len() / 2;
+        sealed[middle] ^= 1;
+        std::fs::write(&path, sealed).expect("a package can be written");
+    }
+    let controlled = controlled.restart().await;
+    controlled.run("state.py", &[("ORIGIN", "127.0.0.1:9"), ("STEP", "damaged")]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn changes_through_the_api_drop_no_request() {
+    let controlled = Controlled::start(Edge::builder()).await;
+    let ready = controlled.edge.path().join("ready");
+    let variables = [("ORIGIN", "127.0.0.1:9"), ("CHANGES", "15"), ("READY", ready.to_str().expect("a path is text"))];
+    let mut churn = controlled.command("churn.py", &variables).spawn().expect("python is there");
+    wait_for("the distribution", || async { ready.exists().then_some(()) }).await;
+    let edge = &controlled.edge;
+    let over = AtomicBool::new(false);
+    let viewer = |nth: usize| {
+        let over = &over;
+        async move {
+            let (mut served, mut last) = (0, 0);
+            while !over.load(Ordering::Relaxed) {
+                let reply = edge.ask(Ask::get(&format!("/{nth}")).host("churn.test")).await;
+                let text = reply.text();
+                let mark = text.strip_prefix("served ").and_then(|mark| mark.parse::<u32>().ok());
+                let mark = mark.unwrap_or_else(|| panic!("{}: {text}", reply.status));
+                assert!(reply.status == 200 && mark >= last, "{} {mark} after {last}", reply.status);
+                (served, last) = (served + 1, mark);
+            }
+            (served, last)
+        }
+    };
+    let end = async {
+        let ended = ended(&mut churn).await;
+        over.store(true, Ordering::Relaxed);
+        ended
+    };
+    let (ended, one, two, three) = tokio::join!(end, viewer(1), viewer(2), viewer(3));
+    assert!(ended.success(), "{ended}");
+    assert!([one, two, three].iter().all(|(served, last)| *served > 100 && *last == 14), "{one:?} {two:?} {three:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_kill_loses_what_was_acknowledged_or_leaves_half_a_change() {
+    const KILLS: u64 = 200;
+    let mut controlled = Controlled::start(Edge::builder()).await;
+    let (ready, stop) = (controlled.edge.path().join("ready"), controlled.edge.path().join("stop"));
+    let text = |path: &Path| path.to_str().expect("a path is text").to_owned();
+    let kills = KILLS.to_string();
+    let variables = [("ORIGIN", "127.0.0.1:9"), ("READY", &text(&ready)), ("STOP", &text(&stop)), ("KILLS", &kills)];
+    let mut survivor = controlled.command("survivor.py", &variables).spawn().expect("python is there");
+    wait_for("the first writes", || async { ready.exists().then_some(()) }).await;
+    let mut random = RandomState::new().build_hasher().finish();
+    for _ in 0..KILLS {
+        assert!(survivor.try_wait().expect("the script is our child").is_none(), "the script gave up");
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        // A moment at random, which is what is tested.
+        tokio::time::sleep(Duration::from_millis(random >> 33 & 0x7f)).await;
+        controlled = controlled.restart().await;
+    }
+    std::fs::write(&stop, "").expect("the directory is writable");
+    let ended = ended(&mut survivor).await;
+    assert!(ended.success(), "{ended}");
+}
+
+/// Runs a command of the program where the configuration is; what it printed.
+fn selvedge(place: &Path, words: &[&str]) -> String {
+    let output = Command::new(program("selvedge")).current_dir(place).args(words).output().expect("selvedge was built");
+    assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("the program prints text")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn people_without_aws_s_tools_deploy_look_and_roll_back() {
+    let code = "export const handler = async () => ({ status: '200', body: 'kept' });";
+    let builder = Edge::builder().file("kept/index.mjs", code).file("kept/lib/more.mjs", "export {};");
+    let controlled = Controlled::start(builder).await;
+    let place = controlled.edge.path();
+    let said = selvedge(place, &["deploy", "kept"]);
+    assert!(said.starts_with("kept:1 is published after "), "{said}");
+    controlled.run("state.py", &[("ORIGIN", "127.0.0.1:9"), ("STEP", "associate")]).await;
+    let asked = || controlled.edge.ask(Ask::get("/").host("kept.test"));
+    assert_eq!(asked().await.text(), "kept");
+    std::fs::write(place.join("kept/index.mjs"), code.replace("kept", "newer")).expect("the code can be written");
+    let said = selvedge(place, &["deploy", "kept"]);
+    assert!(said.starts_with("kept:2 is live in E"), "{said}");
+    assert_eq!(asked().await.text(), "newer");
+    assert!(selvedge(place, &["functions"]).starts_with("kept: nodejs22.x, version 2, "));
+    let listed = selvedge(place, &["distributions"]);
+    assert!(listed.contains("enabled, kept.test ") && listed.contains("functions kept:2"), "{listed}");
+    assert!(selvedge(place, &["rollback", "kept"]).starts_with("kept:1 is live in E"));
+    assert_eq!(asked().await.text(), "kept");
+    controlled.edge.logged("kept", "REPORT RequestId").await;
+    assert!(selvedge(place, &["logs", "kept", "-n", "1"]).contains("REPORT RequestId"));
+}
+
+/// Waits for a script that may take long; the runner of the tests has the last word.
+async fn ended(script: &mut Child) -> ExitStatus {
+    let mut ticks = tokio::time::interval(Duration::from_millis(20));
+    loop {
+        ticks.tick().await;
+        if let Some(status) = script.try_wait().expect("the script is our child") {
+            return status;
+        }
+    }
+}
