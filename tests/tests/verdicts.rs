@@ -26,7 +26,9 @@ fn every_case_expects_something_of_a_runtime_there_is() {
         assert!(expects && !(case.result.is_some() && case.error.is_some()), "{}", case.name);
         assert!(!case.about.runtimes.is_empty(), "{}", case.name);
         for runtime in &case.about.runtimes {
-            assert!(environment::Runtime::from_id(runtime).is_some(), "{}: {runtime}", case.name);
+            // `python` stands for all that the machine has an interpreter of.
+            let known = runtime == "python" || environment::Runtime::from_id(runtime).is_some();
+            assert!(known, "{}: {runtime}", case.name);
         }
     }
 }
