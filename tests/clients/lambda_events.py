@@ -44,7 +44,7 @@ def play():
     destinations = {f"On{when}": dict(Destination=f"arn:aws:lambda:us-east-1:000000000000:function:{name}") for when, name in (("Success", "good"), ("Failure", "bad"))}
     put = lam.put_function_event_invoke_config(FunctionName="worker", MaximumEventAgeInSeconds=600, DestinationConfig=destinations)
     equal((put["MaximumRetryAttempts"], put["MaximumEventAgeInSeconds"]), (2, 600))
-    refused("InvalidParameterValueException", 400, lam.put_function_event_invoke_config, FunctionName="worker", MaximumEventAgeInSeconds=59)
+    refused("InvalidParameterValueException", 400, lam.put_function_event_invoke_config, FunctionName="worker", MaximumEventAgeInSeconds=21601)
     queue = dict(OnFailure=dict(Destination="arn:aws:sqs:us-east-1:000000000000:q"))
     assert "sqs" in refused("InvalidParameterValueException", 400, lam.put_function_event_invoke_config, FunctionName="worker", DestinationConfig=queue)
     id = sent(nth=2)
