@@ -30,8 +30,8 @@ pub(crate) struct Field {
 #[derive(Debug)]
 enum Absent {
     Refused,
-    /// It stays absent.
-    Absent,
+    /// It stays away.
+    Allowed,
     /// This JSON, itself filled in.
     Default(&'static str),
 }
@@ -41,7 +41,7 @@ pub(crate) const fn required(name: &'static str, shape: Shape) -> Field {
 }
 
 pub(crate) const fn optional(name: &'static str, shape: Shape) -> Field {
-    Field { name, shape, absent: Absent::Absent }
+    Field { name, shape, absent: Absent::Allowed }
 }
 
 /// A member whose default is this JSON.
@@ -113,7 +113,7 @@ impl Shape {
                         (None, Absent::Default(default)) => {
                             serde_json::from_str(default).expect("a default is JSON: a test fills all in")
                         }
-                        (None, Absent::Refused | Absent::Absent) => continue,
+                        (None, Absent::Refused | Absent::Allowed) => continue,
                     };
                     members.insert(field.name.to_owned(), field.shape.fill(value));
                 }
