@@ -46,6 +46,7 @@ async fn the_aws_cli_goes_from_upload_to_rollback() {
     Controlled::start(Edge::builder()).await.run("aws_cli.py", &[("ORIGIN", "127.0.0.1:9")]).await;
 }
 
+#[expect(clippy::print_stdout, reason = "what did not run is said")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_sdk_for_javascript_is_understood() {
     let controlled = Controlled::start(Edge::builder()).await;
