@@ -32,7 +32,7 @@ async fn a_spinning_handler_does_not_double_its_neighbours_p99() {
     p99(&edge).await;
     // Other work on the machine may disturb a round; a neighbour that is hurt is hurt in each.
     let mut rounds = Vec::new();
-    for _ in 0..5 {
+    for _ in 0..10 {
         let alone = p99(&edge).await;
         let beside = beside_spinners(&edge).await;
         println!("p99 alone {alone:?}, beside a spinning handler for each core {beside:?}");
