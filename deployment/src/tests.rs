@@ -1,6 +1,8 @@
 //! Whole files, good and bad, through [`load`](super::load).
 
+mod control;
 mod policies;
+mod strict_aws;
 
 use super::*;
 use functions::{Scaling, SnapStart};
@@ -377,82 +379,4 @@ fn memory_from_128_to_10240_mb_is_taken() {
     for memory_mb in [127, 10_241] {
         assert_problem(&with(&format!("memory_mb = {memory_mb}")), 3, "it must be 128 to 10240");
     }
-}
-
-#[test]
-fn strict_aws_refuses_what_lambda_at_the_edge_does_not_have() {
-    let with = |lines: &str| format!("[server]\nstrict_aws = true\n{FUNCTION}{lines}\n{SITE}{DEFAULT}");
-    for (line, part) in [
-        ("environment = { A = 'b' }", "strict_aws: variable A: a function at the edge has no environment variables"),
-        ("provisioned = 2", "strict_aws: provisioned = 2: a function at the edge has no provisioned concurrency"),
-        ("quotas = 'lambda'", "strict_aws: quotas = \"lambda\": the timeout of a function at the edge is at most 30s"),
-    ] {
-        assert_problem(&with(line), 5, part);
-        assert!(Project::new().load(&with(line).replace("strict_aws = true\n", "")).is_ok(), "{line}");
-        assert!(Project::new().load(&with(line).replace("true", "false")).is_ok(), "{line}");
-    }
-    assert!(Project::new().load(&with("timeout = '30s'\nmemory_mb = 10240")).is_ok());
-}
-
-#[test]
-fn strict_aws_bounds_the_functions_of_a_distribution() {
-    let project = Project::new();
-    let function = |nth: usize| format!("[functions.f{nth}]\ncode = 'functions/echo'\n");
-    // Four functions to a behavior: a distribution has fewer behaviors than functions.
-    let hooks = ["viewer-request", "origin-request", "origin-response", "viewer-response"];
-    let behavior = |nth: usize, count: usize| {
-        let used = hooks.iter().enumerate().filter(|(hook, _)| nth * 4 + hook < count);
-        let lines: String = used.map(|(hook, name)| format!("hooks.{name} = 'f{}'\n", nth * 4 + hook)).collect();
-        format!("[[distributions.site.behaviors]]\norigin = 'files'\npath = '/{nth}'\n{lines}")
-    };
-    let with = |count: usize| {
-        let functions: String = (0..count).map(function).collect();
-        let behaviors: String = (0..count.div_ceil(4)).map(|nth| behavior(nth, count)).collect();
-        format!("[server]\nstrict_aws = true\n{functions}{SITE}{DEFAULT}{behaviors}")
-    };
-    assert!(project.load(&with(100)).is_ok());
-    let problems = project.problems(&with(101));
-    assert_eq!(problems.len(), 1, "{problems:#?}");
-    assert!(problems[0].contains("uses 101 functions: a distribution has at most 100 functions"), "{problems:#?}");
-}
-
-#[test]
-fn the_control_table_is_checked_and_stays_on_this_machine() {
-    assert!(Project::new().load("").unwrap().server.control.is_none());
-    let control = Project::new().load("[control]\n").unwrap().server.control.unwrap();
-    assert_eq!(control.listen, "127.0.0.1:8081".parse().unwrap());
-    assert_eq!(control.async_retry_waits, [Duration::from_secs(60), Duration::from_secs(120)]);
-    assert_problem("[control]\nlisten = 'everywhere'\n", 2, "is not an IP address and port");
-    assert_problem("[control]\nkey_file = 'absent'\n", 2, "is not a file");
-    assert_problem("[control]\nasync_retry_waits = ['1m']\n", 2, "two durations");
-    assert_problem("[control]\nasync_retry_waits = ['1m', '2h']\n", 2, "it must be 0s to 1h");
-}
-
-#[test]
-fn what_is_added_becomes_part_of_the_deployment_and_shares_no_name_with_the_file() {
-    let project = Project::new();
-    let file = project.root.path().join("selvedge.toml");
-    fs::write(&file, format!("{FUNCTION}{}{DEFAULT}", SITE.replace('*', "file.test"))).unwrap();
-    let added = |name: &str, domain: &str| Added {
-        text: format!(
-            "[functions.'{name}:3']\ncode = 'echo'\n\
-             [distributions.E1]\ndomains = ['{domain}']\n[distributions.E1.origins.o]\nurl = 'http://o'\n\
-             [distributions.E1.default_behavior]\norigin = 'o'\nhooks.viewer-request = '{name}:3'\n"
-        ),
-        directory: project.root.path().join("functions"),
-        functions: [name.to_owned()].into(),
-    };
-    let alone = load(&file).unwrap().deployment;
-    let both = load_with(&file, &added("new", "new.test")).unwrap().deployment;
-    assert_ne!(alone.digest, both.digest);
-    assert_eq!(alone.digest, load_with(&file, &Added::default()).unwrap().deployment.digest);
-    let function = &both.functions["new:3"];
-    assert_eq!((function.name.as_str(), function.version.as_str()), ("new", "3"));
-    let distribution = both.distribution("new.test").unwrap();
-    assert_eq!((distribution.id.as_str(), both.distributions.len()), ("E1", 2));
-    let refused = |added: &Added| load_with(&file, added).unwrap_err().to_string();
-    let message = refused(&added("echo", "new.test"));
-    assert!(message.contains("function echo is also a function of the control plane"), "{message}");
-    let message = refused(&added("new", "file.test"));
-    assert!(message.contains("file.test is already a domain of distribution site"), "{message}");
 }

@@ -9,6 +9,7 @@ pub(crate) mod clock;
 pub(crate) mod frames;
 pub(crate) mod h2_stream;
 pub(crate) mod header;
+pub(crate) mod passed_on;
 pub(crate) mod stream;
 pub(crate) mod upload;
 
