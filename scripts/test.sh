@@ -18,7 +18,7 @@ if cargo nextest --version >/dev/null 2>&1; then
   if [ -n "$whole" ] || [ $# -gt 0 ]; then
     cargo nextest run --release --workspace --locked "$@"
   else
-    cargo nextest run --release --workspace --locked -E 'not (binary(sandbox) or (package(sandbox) and binary(native)))'
+    cargo nextest run --release --workspace --locked -E 'not (test(/^sandbox::/) or (package(sandbox) and binary(native)))'
   fi
 else
   say "testing with cargo test (cargo-nextest is not installed)"
