@@ -195,10 +195,11 @@ async fn a_timeout_kills_the_environment_and_is_logged() {
 #[tokio::test]
 async fn memory_over_the_limit_kills_the_environment() {
     let pop = Pop::start(10).await;
-    let function = pop.function("handler").await;
+    let mut config = pop.config("handler");
+    config.timeout = Duration::from_secs(20);
+    let function = pop.functions.prepare(&config).await.unwrap();
     let grown = act(&function, json!({"act": "grow"})).await;
     assert!(matches!(grown.outcome, Outcome::ExceededMemory { memory_mb: 128, used_mb } if used_mb > 128), "{grown:?}");
-    assert!(grown.duration < Duration::from_secs(2), "{grown:?}");
 }
 
 #[tokio::test]

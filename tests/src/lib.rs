@@ -8,6 +8,7 @@ pub mod control;
 pub mod edge;
 pub mod frames;
 pub mod hostile;
+pub mod lateness;
 pub mod origin;
 pub mod processes;
 pub mod python;

@@ -1,6 +1,7 @@
 //! Environments, templates and the zygote are killed under load. What must not
 //! be lost is counted: hits and hookless routes lose nothing, a hook loses the
-//! invocation that ran in the killed process, an idempotent one not even that.
+//! invocation that ran in the killed process, an idempotent one only that of two
+//! killed processes.
 
 #![expect(clippy::print_stdout, reason = "the numbers are worth seeing")]
 
@@ -57,7 +58,7 @@ async fn killing_processes_loses_only_what_ran_in_them() {
     println!("{kills} environments killed; failed of {paths:?}: {failed:?}");
     assert!(seen.iter().all(|seen| seen.other.load(SeqCst) == 0), "a status other than 200 and 503");
     assert_eq!((failed[0], failed[1]), (0, 0), "hookless routes and hits");
-    assert_eq!(failed[3], 0, "an idempotent hook");
+    assert!(failed[3] <= 1, "an idempotent hook fails only when its second run is killed, too: {}", failed[3]);
     assert!(failed[2] <= kills, "{} failed, {kills} environments were killed", failed[2]);
     assert!(kills >= 20, "only {kills} environments were killed");
     for path in paths {

@@ -4,6 +4,7 @@
 
 use libtest_mimic::{Arguments, Trial};
 use selvedge_tests::hostile::{Hostile, hostile_cases};
+use selvedge_tests::lateness::Lateness;
 use selvedge_tests::python::interpreters;
 use selvedge_tests::{Edge, Origin, wait_for};
 use std::process::ExitCode;
@@ -20,6 +21,8 @@ fn main() -> ExitCode {
     libtest_mimic::run(&Arguments::from_args(), trials.collect()).exit_code()
 }
 
+/// From the limit to the viewer: the environment, the PoP, its log and the viewer wake one after the other.
+const WAKE_UPS: u128 = 4;
 const NEIGHBOUR: &str = "export const handler = async () => ({ status: '200', body: 'unharmed' });";
 
 async fn play(case: Hostile) {
@@ -28,16 +31,19 @@ async fn play(case: Hostile) {
     if !case.about.cold {
         assert_eq!(edge.get("/before").await.text(), "alive");
     }
+    let lateness = Lateness::watch();
     let started = Instant::now();
     let reply = edge.get("/hostile").await;
     let took = started.elapsed().as_millis();
+    let late = lateness.end().as_millis() * WAKE_UPS;
 
     let about = &case.about;
     assert_eq!((reply.status, reply.cache()), (about.status, about.x_cache.as_str()), "took {took} ms");
     assert_eq!(edge.stages("/hostile", 0).await, [format!("viewer-request:{}", about.outcome)]);
     holds(&edge, &about.log).await;
     if let Some((earliest, latest)) = about.ends_ms {
-        assert!((u128::from(earliest)..=u128::from(latest)).contains(&took), "took {took} ms");
+        let latest = u128::from(latest) + late;
+        assert!((u128::from(earliest)..=latest).contains(&took), "took {took} ms; a busy machine may have cost {late}");
     }
     if let Some(bytes_max) = about.log_bytes_max {
         assert!(edge.log("hostile").len() <= bytes_max, "the log has {} bytes", edge.log("hostile").len());
