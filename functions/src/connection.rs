@@ -3,7 +3,7 @@
 //! private directory.
 
 use crate::channel::Channel;
-use crate::cpu::Pace;
+use crate::cpu::{Near, Pace};
 use crate::parent::Child;
 use crate::phase::Phase;
 use crate::pool::Place;
@@ -32,6 +32,7 @@ pub(crate) struct Environment {
     pub(crate) child: Child,
     pub(crate) memory: Memory,
     pub(crate) pace: Pace,
+    pub(crate) near: Near,
     /// Log lines written while it was idle.
     pub(crate) idle_lines: Vec<Bytes>,
     /// Where its `/tmp` is counted, when that is memory.
@@ -58,7 +59,8 @@ impl Environment {
         let memory = Memory::of(child.pid, shared_bytes);
         let (decoder, out, idle_lines) = (FrameDecoder::default(), BytesMut::new(), Vec::new());
         let look = Box::pin(sleep_until(Instant::now()));
-        Environment { channel, decoder, out, look, child, memory, pace, idle_lines, scratch, tmp, place }
+        let near = Near::default();
+        Environment { channel, decoder, out, look, child, memory, pace, near, idle_lines, scratch, tmp, place }
     }
 
     /// Whether an idle environment is still there and can run the next invocation. Lines it wrote

@@ -2,7 +2,8 @@
 //! environment has an allowance that comes back at its share and holds a burst;
 //! one that has used more is held back until that is paid back: by the kernel,
 //! in a control group, where one is delegated, else by being stopped for as long
-//! as it takes. The processor clock is read only at the looks of `watch`, so that
+//! as it takes. One that computes has the weight of its share besides, where
+//! weights can be changed. The processor clock is read only at the looks of `watch`, so that
 //! an invocation shorter than the first look costs nothing here and is not counted.
 //!
 //! A stopped process cannot end by itself when the PoP is gone: the kernel
@@ -10,14 +11,18 @@
 //! parent has ended is not stopped.
 
 mod brake;
+mod near;
+mod weight;
 
 use crate::cgroup::Groups;
 use crate::parent::Child;
 use brake::Brake;
 use environment::limits::{CORE_MB, CPU_BURST};
+pub(crate) use near::Near;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
+use weight::Weight;
 
 /// How much CPU time environments get.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +50,9 @@ impl CpuKeeping {
         }
         let burst = CPU_BURST.as_millis();
         let promise = format!("cpu: an environment gets memory_mb / {CORE_MB} of a core after a burst of {burst} ms");
+        if !weight::is_possible() {
+            tracing::info!("cpu: environments that compute keep their weight: nice values cannot be raised again here");
+        }
         match Groups::take_over() {
             Ok(groups) => {
                 tracing::info!("{promise}, by a control group in {}", groups.directory().display());
@@ -89,6 +97,7 @@ pub(crate) struct Clock {
 pub(crate) struct Pace {
     allowance: Option<Allowance>,
     brake: Brake,
+    weight: Option<Weight>,
     parent_closed: watch::Receiver<bool>,
     /// Whether the running invocation was looked at before.
     seen: bool,
@@ -99,7 +108,8 @@ impl Pace {
     pub(crate) fn new(keeping: &CpuKeeping, memory_mb: u32, parent_closed: watch::Receiver<bool>) -> Pace {
         let is_held = !matches!(keeping, CpuKeeping::Nothing) && memory_mb < CORE_MB;
         let allowance = is_held.then(|| Allowance::of(memory_mb));
-        Pace { allowance, brake: Brake::new(keeping), parent_closed, seen: false }
+        let weight = allowance.as_ref().and_then(|allowance| Weight::of(allowance.share));
+        Pace { allowance, brake: Brake::new(keeping), weight, parent_closed, seen: false }
     }
 
     /// One look at an invocation that began at `started` and should answer before `deadline`. Returns
@@ -116,10 +126,13 @@ impl Pace {
         }
         // From its deadline on it runs, so that it can end politely; and where nobody would continue it.
         if now >= deadline || (self.brake.stops() && *self.parent_closed.borrow()) {
-            self.brake.release(child);
+            self.let_go(child);
             return None;
         }
         let used_max = if self.seen { Duration::MAX } else { now - started };
+        if let (true, Some(weight)) = (self.seen && allowance.is_computing(clock), &mut self.weight) {
+            weight.lower(child.pid);
+        }
         self.seen = true;
         let pause = allowance.charge(clock.shows, used_max, now);
         if pause.is_zero() {
@@ -133,7 +146,14 @@ impl Pace {
     /// The invocation is over.
     pub(crate) fn release(&mut self, child: &Child) {
         self.seen = false;
+        self.let_go(child);
+    }
+
+    fn let_go(&mut self, child: &Child) {
         self.brake.release(child);
+        if let Some(weight) = &mut self.weight {
+            weight.raise(child.pid);
+        }
     }
 }
 
@@ -153,6 +173,12 @@ impl Allowance {
     fn of(memory_mb: u32) -> Allowance {
         let share = f64::from(memory_mb) / f64::from(CORE_MB);
         Allowance { share, left: CPU_BURST.as_secs_f64(), counted: None, read: Duration::ZERO }
+    }
+
+    /// Whether it used much of the time since it was counted.
+    fn is_computing(&self, clock: Clock) -> bool {
+        let elapsed = self.counted.map_or(Duration::MAX, |counted| clock.now.saturating_duration_since(counted));
+        clock.shows.saturating_sub(self.read) > elapsed / 4
     }
 
     /// Counts what was used until `now`, when the process's clock is at `clock`: at most `used_max`, for

@@ -87,6 +87,7 @@ impl Running {
         for line in environment.idle_lines.drain(..) {
             log::put_line(&mut log, &line);
         }
+        environment.near.begin(environment.child.pid);
         let started = Instant::now();
         let watch = Watch::new(started, timeout);
         let (untaken, spoke, stopped) = (false, false, None);
@@ -241,7 +242,8 @@ impl Active {
             self.environment.child.kill();
             return Some(self.timed_out());
         }
-        let Environment { pace, child, memory, .. } = &mut self.environment;
+        let Environment { pace, near, child, memory, .. } = &mut self.environment;
+        near.let_go(child.pid);
         // A process that is gone closes its socket, which is met by the next step.
         let Some(clock) = child.cpu_time() else {
             self.watch.looked(now, Duration::ZERO);
@@ -300,6 +302,7 @@ impl Active {
 
     fn finish(mut self, ended: Ended) -> (Invocation, Option<Lost>) {
         self.environment.pace.release(&self.environment.child);
+        self.environment.near.end();
         let now = Instant::now();
         let duration = now - self.started;
         let memory_used_mb = match ended.outcome {

@@ -1,5 +1,5 @@
 //! The system calls that need `unsafe`: packets with attached descriptors,
-//! signals by pidfd, and a descriptor left open across `exec`. Everything else
+//! signals by pidfd, nice values, and a descriptor left open across `exec`. Everything else
 //! in this crate is safe code.
 
 #![allow(unsafe_code)]
@@ -76,6 +76,19 @@ pub(crate) fn cpu_time(pid: i32) -> Option<Duration> {
     };
     let seconds = u64::try_from(time.tv_sec).ok()?;
     read.then(|| Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or(0)))
+}
+
+/// Sets the nice value of a thread, 0 for the calling one. Says whether it was allowed.
+pub(crate) fn set_nice(thread: i32, nice: i32) -> bool {
+    let Ok(thread) = libc::id_t::try_from(thread) else { return false };
+    // SAFETY: no memory is passed.
+    unsafe { libc::setpriority(libc::PRIO_PROCESS, thread, nice) == 0 }
+}
+
+/// The nice value of the calling thread.
+pub(crate) fn own_nice() -> i32 {
+    // SAFETY: no memory is passed. -1 is also an error, of which there is none for oneself.
+    unsafe { libc::getpriority(libc::PRIO_PROCESS, 0) }
 }
 
 /// A pidfd of this process's own child, which must not have been waited for yet.
