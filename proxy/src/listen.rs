@@ -4,9 +4,12 @@
 //! deadline for a header and panics when a port is taken. Its proxy and its HTTP
 //! sessions are; docs/decisions/0003-slow-clients.md.
 
+mod chunked;
 mod dated;
+mod framing;
 mod h1;
 mod h2;
+mod one_request;
 mod tls;
 
 use certs::Store;

@@ -1,5 +1,5 @@
 //! Reads the header of an HTTP/1 request whole, within a deadline and a size, before
-//! Pingora sees the connection. What was read is handed on, not copied.
+//! Pingora sees the connection.
 
 use bytes::{Buf, BytesMut};
 use std::time::Duration;
@@ -36,14 +36,14 @@ pub(crate) enum NoHeader {
     TooLarge,
 }
 
-/// Reads until the empty line that ends the header; the start of a body may follow it in
-/// the bytes returned. Empty lines before the request line are dropped (RFC 9112 2.2).
+/// Reads until the empty line that ends the header; the header, and what came behind it.
+/// Empty lines before the request line are dropped (RFC 9112 2.2).
 pub(crate) async fn read<S>(
     stream: &mut S,
     clock: &mut Clock,
     deadlines: Deadlines,
     bytes_max: usize,
-) -> Result<BytesMut, NoHeader>
+) -> Result<(BytesMut, BytesMut), NoHeader>
 where
     S: AsyncRead + Unpin + ?Sized,
 {
@@ -57,7 +57,7 @@ where
     let mut searched = 0;
     loop {
         if let Some(end) = header_end(&bytes, searched) {
-            return if end > bytes_max { Err(NoHeader::TooLarge) } else { Ok(bytes) };
+            return if end > bytes_max { Err(NoHeader::TooLarge) } else { Ok(cut(bytes, end)) };
         }
         if bytes.len() + dropped > bytes_max {
             return Err(NoHeader::TooLarge);
@@ -107,6 +107,12 @@ where
     let _ = timeout(FAREWELL, farewell).await;
 }
 
+/// Cuts a header from what came behind it. Cutting nothing off would cost an allocation.
+fn cut(mut bytes: BytesMut, end: usize) -> (BytesMut, BytesMut) {
+    let behind = if end == bytes.len() { BytesMut::new() } else { bytes.split_off(end) };
+    (bytes, behind)
+}
+
 fn drop_empty_lines(bytes: &mut BytesMut) -> usize {
     let empty = bytes.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
     bytes.advance(empty);
@@ -153,8 +159,9 @@ mod tests {
             let reading = tokio::spawn(async move { read(&mut edge, &mut Clock::new(), deadlines(5000), 1024).await });
             tokio::task::yield_now().await;
             viewer.write_all(second).await.unwrap();
-            let bytes = reading.await.unwrap().unwrap();
-            assert!(text.starts_with(&bytes) && bytes.len() >= text.len() - 4, "split at {split}");
+            let (header, behind) = reading.await.unwrap().unwrap();
+            assert_eq!(&header[..], &text[..text.len() - 4], "split at {split}");
+            assert!(b"body".starts_with(&behind[..]), "split at {split}: {behind:?}");
         }
     }
 
@@ -177,10 +184,8 @@ mod tests {
     async fn empty_lines_first_are_dropped_and_count() {
         let (mut viewer, mut edge) = duplex(1024);
         viewer.write_all(b"\r\n\r\nGET / HTTP/1.1\n\n").await.unwrap();
-        assert_eq!(
-            &read(&mut edge, &mut Clock::new(), deadlines(1000), 1024).await.unwrap()[..],
-            b"GET / HTTP/1.1\n\n"
-        );
+        let (header, behind) = read(&mut edge, &mut Clock::new(), deadlines(1000), 1024).await.unwrap();
+        assert_eq!((&header[..], &behind[..]), (&b"GET / HTTP/1.1\n\n"[..], &b""[..]));
         viewer.write_all(b"\r\n\r\n").await.unwrap();
         assert_eq!(read(&mut edge, &mut Clock::new(), deadlines(1000), 1024).await.unwrap_err(), NoHeader::TooSlow);
     }

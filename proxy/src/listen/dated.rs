@@ -4,24 +4,25 @@
 //! docs/decisions/0004 has the why.
 
 use bytes::{Buf as _, Bytes, BytesMut};
-use pingora::protocols::Stream;
+use pingora::protocols::GetProxyDigest as _;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::one_request::OneRequest;
 use crate::connection::Connection;
 
 /// A stream whose outgoing headers get the date that their request left at the connection.
 #[derive(Debug)]
 pub(super) struct DatedStream {
-    stream: Stream,
+    pub(super) stream: OneRequest,
     /// What is written in place of the bytes that Pingora has for as many.
     head: Bytes,
 }
 
 impl DatedStream {
-    pub(super) fn new(stream: Stream) -> DatedStream {
+    pub(super) fn new(stream: OneRequest) -> DatedStream {
         DatedStream { stream, head: Bytes::new() }
     }
 

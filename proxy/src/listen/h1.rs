@@ -1,5 +1,5 @@
 //! An HTTP/1 connection: one request after the other, each with its header read whole
-//! under a deadline before the proxy starts.
+//! under a deadline before the proxy starts. What a viewer sends ahead waits for its turn.
 
 use pingora::apps::{HttpPersistentSettings, HttpServerApp};
 use pingora::protocols::Stream;
@@ -8,6 +8,8 @@ use pingora::proxy::ProxyHttp;
 use tokio::time::Instant;
 
 use super::dated::DatedStream;
+use super::framing::Framing;
+use super::one_request::OneRequest;
 use super::{Front, stopping};
 use crate::guard::clock::Clock;
 use crate::guard::header::{self, Deadlines, NoHeader};
@@ -19,7 +21,7 @@ where
     P::CTX: Send + Sync,
 {
     let limits = &front.limits;
-    let mut stream: Stream = Box::new(DatedStream::new(stream));
+    let mut viewer = Box::new(DatedStream::new(OneRequest::new(stream)));
     let mut settings: Option<HttpPersistentSettings> = None;
     let mut deadlines = Deadlines { first_byte: header_by, header: limits.header, whole_by: Some(header_by) };
     let mut clock = Clock::new();
@@ -29,25 +31,37 @@ where
     loop {
         let read = tokio::select! {
             biased;
-            read = header::read(&mut stream, &mut clock, deadlines, limits.header_bytes_max) => read,
+            read = header::read(&mut *viewer, &mut clock, deadlines, limits.header_bytes_max) => read,
             () = &mut stopping => Err(NoHeader::Gone),
         };
-        let bytes = match read {
-            Ok(bytes) => bytes,
-            Err(reason) => return header::refuse(&mut stream, reason).await,
+        let (header, behind) = match read {
+            Ok(read) => read,
+            Err(reason) => return header::refuse(&mut *viewer, reason).await,
         };
-        let mut session = ServerSession::new_http1(stream);
+        let framing = Framing::of(&header);
+        viewer.stream.begin(framing, behind);
+        let mut session = ServerSession::new_http1(viewer);
         match settings.take() {
             Some(settings) => settings.apply_to_session(&mut session),
             None => session.set_keepalive(Some(limits.idle.as_secs().max(1))),
         }
+        if !framing.certain {
+            // The answer says that no other follows.
+            session.set_keepalive_reuses_remaining(Some(0));
+        }
         session.set_read_timeout(Some(limits.body));
         session.set_total_drain_timeout(Some(limits.body));
-        session.set_pipelined_prefix(bytes);
+        session.set_pipelined_prefix(header);
         let Some(reusable) = front.proxy.process_new_http(session, &front.shutdown).await else {
             return;
         };
-        (stream, settings) = reusable.consume();
+        let (stream, next) = reusable.consume();
+        settings = next;
+        let Ok(same) = stream.into_any().downcast::<DatedStream>() else { return };
+        viewer = same;
+        if !viewer.stream.end() {
+            return tracing::debug!("connection closed: where its next request begins is not certain");
+        }
         deadlines = Deadlines { first_byte: Instant::now() + limits.idle, header: limits.header, whole_by: None };
     }
 }
