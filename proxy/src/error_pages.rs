@@ -47,11 +47,18 @@ fn start(session: &Session, ctx: &Ctx, status: u16) -> Option<(SubrequestHandle,
     let (path, code) = pages.filter(|page| page.error_code == status).find_map(|page| page.page.clone())?;
     let spawner = session.subrequest_spawner.as_ref()?;
     let behavior = Arc::clone(site.distribution.behavior(&path));
+    let mut request = session.req_header().clone();
+    ctx.edge_headers.iter().for_each(|(name, _)| drop(request.remove_header(name)));
     let failed = &session.req_header().uri;
+    let down = session.as_downstream();
     let handover = ErrorPageHandover {
         site: Site { behavior, ..site.clone() },
         path,
         failed: (failed.path().to_owned(), failed.query().unwrap_or_default().to_owned()),
+        request,
+        told: ctx.edge_headers.clone(),
+        address: down.client_addr().and_then(|address| address.as_inet()).copied(),
+        connection: down.digest().and_then(|digest| digest.proxy_digest.clone()),
         host: ctx.host.clone(),
         client_ip: ctx.client_ip,
         tls: ctx.tls,

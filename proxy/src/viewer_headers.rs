@@ -35,20 +35,27 @@ pub(crate) fn make(
     made.collect()
 }
 
-/// Those that tell the origin of a custom error page which request failed.
-pub(crate) fn of_failed(
-    names: &[HeaderName],
+/// Makes what was made of a viewer that of a request for a custom error page: with the
+/// request that failed, and with what was `told` of the viewer for that one.
+pub(crate) fn tell_of_failed(
+    made: &mut [(HeaderName, Option<HeaderValue>)],
     (path, query): &(String, String),
-) -> Vec<(HeaderName, Option<HeaderValue>)> {
-    let made = names.iter().map(|name| {
-        let value = match name.as_str() {
-            "cloudfront-error-uri" => Some(path.as_str()),
-            "cloudfront-error-args" => Some(query.as_str()).filter(|query| !query.is_empty()),
-            _ => None,
-        };
-        (name.clone(), value.and_then(|value| HeaderValue::from_str(value).ok()))
-    });
-    made.collect()
+    told: &[(HeaderName, Option<HeaderValue>)],
+) {
+    let say = |text: &str| HeaderValue::from_str(text).ok();
+    for (name, value) in made {
+        match name.as_str() {
+            "cloudfront-error-uri" => *value = say(path),
+            "cloudfront-error-args" => {
+                *value = Some(query).filter(|query| !query.is_empty()).and_then(|query| say(query))
+            }
+            _ => {
+                if let Some((_, told)) = told.iter().find(|(other, _)| other == name) {
+                    value.clone_from(told);
+                }
+            }
+        }
+    }
 }
 
 fn value(name: &str, request: &RequestHeader, viewer: &Viewer<'_>) -> Option<String> {

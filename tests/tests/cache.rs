@@ -110,14 +110,21 @@ async fn an_error_page_replaces_the_origins_error() {
     origin.answer("/pages/404.html", Answer::fresh_for(60, "our page"));
     let page =
         "[[distributions.site.error_pages]]\nerror_code = 404\npath = \"/pages/404.html\"\nresponse_code = 404\n";
-    let behavior =
-        "forward = { edge_headers = [\"CloudFront-Error-Uri\", \"CloudFront-Error-Args\"], query = \"all\" }";
-    let edge = Edge::builder().config(&(site(&origin.url(), behavior) + page)).start().await;
-    let reply = edge.ask(Ask::get("/a?x=1").header("cloudfront-error-uri", "/mine")).await;
+    let names =
+        ["CloudFront-Error-Uri", "CloudFront-Error-Args", "CloudFront-Viewer-Address", "CloudFront-Is-IOS-Viewer"];
+    let behavior = format!("forward = {{ edge_headers = {names:?}, query = \"all\" }}");
+    let edge = Edge::builder().config(&(site(&origin.url(), &behavior) + page)).start().await;
+    let ask = Ask::get("/a?x=1").header("cloudfront-error-uri", "/mine").header("user-agent", "an iPhone");
+    let reply = edge.ask(ask).await;
     assert_eq!((reply.status, reply.text().as_str()), (404, "our page"));
     let seen = origin.requests();
     let told = |nth: usize| (seen[nth].header("cloudfront-error-uri"), seen[nth].header("cloudfront-error-args"));
     assert_eq!((told(0), told(1)), (("", ""), ("/a", "x=1")));
+    // The page is for the same viewer.
+    let viewer =
+        |nth: usize| (seen[nth].header("cloudfront-viewer-address"), seen[nth].header("cloudfront-is-ios-viewer"));
+    assert!(viewer(0) == viewer(1) && viewer(0).0.starts_with("127.0.0.1:"), "{:?} {:?}", viewer(0), viewer(1));
+    assert_eq!(viewer(1).1, "true");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

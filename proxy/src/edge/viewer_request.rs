@@ -29,7 +29,7 @@ enum Door {
 
 /// Lets a request in, or answers it: then `true`.
 pub(super) async fn receive(edge: &Edge, session: &mut Session, ctx: &mut Ctx) -> Result<bool> {
-    let door = if adopt(session, ctx)? {
+    let door = if adopt(edge, session, ctx)? {
         Door::Enter
     } else {
         match identify(edge, session, ctx) {
@@ -63,7 +63,7 @@ fn tell_of_viewer(session: &mut Session, ctx: &Ctx) -> Result<()> {
 }
 
 /// A request that the edge itself made continues one whose viewer hook ran (trap c).
-fn adopt(session: &mut Session, ctx: &mut Ctx) -> Result<bool> {
+fn adopt(edge: &Edge, session: &mut Session, ctx: &mut Ctx) -> Result<bool> {
     if session.subrequest_ctx.is_none() {
         return Ok(false);
     }
@@ -71,7 +71,10 @@ fn adopt(session: &mut Session, ctx: &mut Ctx) -> Result<bool> {
     if let Some(page) = page {
         ctx.asker = Asker::ErrorPage;
         (ctx.client_ip, ctx.tls, ctx.host) = (page.client_ip, page.tls, page.host.clone());
-        ctx.edge_headers = viewer_headers::of_failed(&page.site.behavior.edge_headers, &page.failed);
+        let handshake = page.connection.as_deref().and_then(Connection::of_digest).and_then(Connection::handshake);
+        let viewer = Viewer { address: page.address, tls: page.tls, handshake, geo: edge.geo.as_ref() };
+        ctx.edge_headers = viewer_headers::make(&page.site.behavior.edge_headers, &page.request, &viewer);
+        viewer_headers::tell_of_failed(&mut ctx.edge_headers, &page.failed, &page.told);
         ctx.site = Some(page.site.clone());
         let path = page.path.clone();
         let request = session.as_downstream_mut().req_header_mut();
