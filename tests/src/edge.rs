@@ -9,6 +9,8 @@ use std::ffi::OsString;
 use std::fs::{self, File};
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::net::{SocketAddr as UnixAddress, UnixListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -342,7 +344,9 @@ pub fn program(name: &str) -> PathBuf {
     test.parent().and_then(Path::parent).expect("tests are built into deps/").join(name)
 }
 
-/// A port that was free a moment ago, below those the system gives to outgoing connections.
+/// A port that is free, below those the system gives to outgoing connections, and stays this
+/// test's: no test beside it gets the same one before somebody listens there, and takes that
+/// for an edge of its own.
 ///
 /// # Panics
 /// When none is.
@@ -351,9 +355,19 @@ pub fn free_port() -> SocketAddr {
     let free = (0..1_000).find_map(|_| {
         let random = RandomState::new().build_hasher().finish() % 20_000;
         let port = 10_000 + u16::try_from(random).expect("20,000 is below 65,536");
+        reserve(port)?;
         TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok()
     });
     free.expect("a port is free").local_addr().expect("the listener is bound")
+}
+
+/// Makes a port this process's among those of tests; `None` when another one has it.
+fn reserve(port: u16) -> Option<()> {
+    let name = UnixAddress::from_abstract_name(format!("selvedge-test-port-{port}")).expect("the name is short");
+    let held = UnixListener::bind_addr(&name).ok()?;
+    // Held until the process ends.
+    std::mem::forget(held);
+    Some(())
 }
 
 /// Whether anyone listens there. Looks instead of connecting: an attempt could meet itself.
