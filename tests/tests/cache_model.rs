@@ -1,6 +1,8 @@
 //! The cache against a model of a few lines: random requests and random answers
-//! of the origin, and at each step the model says what must come out. Then the
-//! same under load, where every body carries its key and must be the right one.
+//! of the origin, and at each step the model says what must come out. The same steps
+//! against models with one fault each, which they must find: a cache with such a fault
+//! would be told from the model as surely. Then under load, where every body carries its
+//! key and must be the right one.
 
 use futures_util::future::join_all;
 use parking_lot::Mutex;
@@ -17,6 +19,7 @@ use tokio::net::TcpListener;
 #[derive(Clone, Debug, Default)]
 struct Asked {
     path: String,
+    host: String,
     foo: String,
     conditional: bool,
 }
@@ -28,6 +31,7 @@ impl Asked {
         for line in head.lines() {
             match line.split_once(": ").map(|(name, value)| (name.to_ascii_lowercase(), value)) {
                 Some((name, value)) if name == "foo" => asked.foo = value.to_owned(),
+                Some((name, value)) if name == "host" => asked.host = value.to_owned(),
                 Some((name, _)) if name == "if-none-match" => asked.conditional = true,
                 _ => {}
             }
@@ -113,40 +117,93 @@ struct Entry {
     stands_in: bool,
 }
 
-/// What the cache holds, by path and variant; `/b` varies on `foo`.
+/// What a model has wrong.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Fault {
+    /// A response is fresh at the age of its lifetime.
+    FreshForOneMore,
+    VaryIgnored,
+    KeyWithoutHost,
+    /// A 304 makes a response of another path fresh.
+    RefreshesAnother,
+    NoStoreStored,
+    /// An error takes the place of what is stored.
+    ErrorStored,
+    StrictStandsIn,
+    /// A change drops one variant of its address.
+    DropsOneVariant,
+    /// A failed change drops its address.
+    FailureDrops,
+}
+
+/// What is read: host, path and variant; `/b` varies on `foo`.
+type Key = (String, String, String);
+
+/// What the cache holds.
 #[derive(Default)]
-struct Model(HashMap<(String, String), Entry>);
+struct Model {
+    held: HashMap<Key, Entry>,
+    fault: Option<Fault>,
+}
 
 impl Model {
-    fn key(path: &str, field: &str) -> (String, String) {
-        (path.to_owned(), if path == "/b" { field.to_owned() } else { String::new() })
+    fn has(&self, fault: Fault) -> bool {
+        self.fault == Some(fault)
+    }
+
+    fn key(&self, asked: &Asked) -> Key {
+        let host = if self.has(Fault::KeyWithoutHost) { "" } else { &asked.host };
+        let varies = asked.path == "/b" && !self.has(Fault::VaryIgnored);
+        (host.to_owned(), asked.path.clone(), if varies { asked.foo.clone() } else { String::new() })
     }
 
     /// The status and body a read must get, whether the origin is asked, and whether conditionally.
-    fn read(&mut self, path: &str, field: &str, next: Next, new_body: &str) -> (u16, String, bool, bool) {
-        let key = Model::key(path, field);
-        let held = self.0.get(&key).cloned();
+    fn read(&mut self, asked: &Asked, next: Next, new_body: &str) -> (u16, String, bool, bool) {
+        let key = self.key(asked);
+        let held = self.held.get(&key).cloned();
         if let Some(entry) = held.as_ref().filter(|entry| entry.fresh) {
             return (200, entry.body.clone(), false, false);
         }
         let conditional = held.as_ref().is_some_and(|entry| entry.validator);
         let entry = |fresh, validator, stands_in| Entry { body: new_body.to_owned(), fresh, validator, stands_in };
         let stored = match (next, held) {
-            (Next::Unchanged, Some(entry)) if conditional => Entry { fresh: true, stands_in: true, ..entry },
+            (Next::Unchanged, Some(entry)) if conditional => {
+                let refreshed = Entry { fresh: true, stands_in: true, ..entry };
+                let body = refreshed.body.clone();
+                self.held.insert(self.refreshes(key), refreshed);
+                return (200, body, true, conditional);
+            }
             (Next::Fresh | Next::Unchanged, _) => entry(true, false, true),
-            (Next::Stale, _) => entry(false, true, true),
-            (Next::Strict, _) => entry(false, true, false),
+            (Next::Stale, _) => entry(self.has(Fault::FreshForOneMore), true, true),
+            (Next::Strict, _) => entry(false, true, self.has(Fault::StrictStandsIn)),
+            (Next::NoStore, _) if self.has(Fault::NoStoreStored) => entry(true, false, true),
             (Next::NoStore, _) => return (200, new_body.to_owned(), true, conditional),
-            (Next::Error, Some(entry)) if entry.stands_in => return (200, entry.body, true, conditional),
-            (Next::Error, _) => return (500, "error".into(), true, conditional),
+            (Next::Error, Some(entry)) if entry.stands_in && !self.has(Fault::ErrorStored) => {
+                return (200, entry.body, true, conditional);
+            }
+            (Next::Error, _) => {
+                if self.has(Fault::ErrorStored) {
+                    self.held.remove(&key);
+                }
+                return (500, "error".into(), true, conditional);
+            }
         };
         let body = stored.body.clone();
-        self.0.insert(key, stored);
+        self.held.insert(key, stored);
         (200, body, true, conditional)
     }
 
-    fn change(&mut self, path: &str) {
-        self.0.retain(|(held, _), _| held != path);
+    fn refreshes(&self, key: Key) -> Key {
+        if self.has(Fault::RefreshesAnother) { (key.0, "/c".to_owned(), String::new()) } else { key }
+    }
+
+    fn change(&mut self, asked: &Asked, failed: bool) {
+        if failed && !self.has(Fault::FailureDrops) {
+            return;
+        }
+        let (host, path, variant) = self.key(asked);
+        let one = self.has(Fault::DropsOneVariant);
+        self.held.retain(|held, _| held.0 != host || held.1 != path || (one && held.2 != variant));
     }
 }
 
@@ -163,10 +220,9 @@ fn play(next: Next, asked: &Asked, body: &str) -> String {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn random_requests_and_answers_agree_with_a_model_of_the_cache() {
-    let seed = seed();
-    let (mut random, mut model) = (Random(seed), Model::default());
+/// So many random requests; where the model says something else than the edge does.
+async fn disagree(seed: u64, mut model: Model) -> Option<String> {
+    let mut random = Random(seed);
     let next = Arc::new(Mutex::new((Next::Fresh, String::new())));
     let asked = Arc::new(Mutex::new(Vec::<Asked>::new()));
     let (playing, recording) = (Arc::clone(&next), Arc::clone(&asked));
@@ -177,31 +233,93 @@ async fn random_requests_and_answers_agree_with_a_model_of_the_cache() {
     })
     .await;
     let edge = edge(&url).await;
-    for step in 0..1_500 {
+    for step in 0..STEPS {
         let (path, foo) = (["/a", "/b", "/c"][random.below(3)], ["", "1", "2"][random.below(3)]);
+        let host = ["a.example", "b.example"][usize::from(random.below(4) == 0)];
         let what = NEXT[random.below(NEXT.len())];
-        let new_body = format!("{path} {foo} {step}");
+        let new_body = format!("{host} {path} {foo} {step}");
         *next.lock() = (what, new_body.clone());
         asked.lock().clear();
         let method = if random.below(7) == 0 { "POST" } else { "GET" };
-        let ask = Ask::new(method, path);
+        let ask = Ask::new(method, path).host(host);
         let ask = if foo.is_empty() { ask } else { ask.header("foo", foo) };
-        let said = format!("seed {seed}, step {step}: {method} {path} foo={foo} when the origin is {what:?}");
+        let asks = Asked { path: path.into(), host: host.into(), foo: foo.into(), conditional: false };
         let reply = edge.ask(ask).await;
         let seen = asked.lock().clone();
         if method == "POST" {
-            assert_eq!(seen.len(), 1, "{said}");
-            if what != Next::Error {
-                model.change(path);
-            }
+            assert_eq!(seen.len(), 1, "seed {seed}, step {step}");
+            model.change(&asks, what == Next::Error);
             continue;
         }
-        let (status, body, is_asked, conditional) = model.read(path, foo, what, &new_body);
-        assert_eq!(reply.status, status, "{said}");
-        assert_eq!(seen.len(), usize::from(is_asked), "{said}: {seen:?}");
-        assert_eq!(seen.first().is_some_and(|seen| seen.conditional), conditional, "{said}");
-        assert_eq!(reply.text(), body, "{said}");
+        let expected = model.read(&asks, what, &new_body);
+        let conditional = seen.first().is_some_and(|seen| seen.conditional);
+        let found = (reply.status, reply.text(), !seen.is_empty(), conditional);
+        if found != expected || seen.len() > 1 {
+            return Some(format!(
+                "step {step}: GET {host}{path} foo={foo} when the origin is {what:?}: {found:?}, not {expected:?}"
+            ));
+        }
     }
+    None
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn random_requests_and_answers_agree_with_a_model_of_the_cache() {
+    let seed = seed();
+    let said = disagree(seed, Model::default()).await;
+    assert!(said.is_none(), "seed {seed}, {}", said.unwrap_or_default());
+}
+
+/// The same steps tell the cache from a model with this fault.
+async fn finds(fault: Fault) {
+    let seed = seed();
+    let said = disagree(seed, Model { fault: Some(fault), ..Model::default() }).await;
+    assert!(said.is_some(), "seed {seed}: {STEPS} steps do not find {fault:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lifetime_that_is_a_moment_too_long_is_found() {
+    finds(Fault::FreshForOneMore).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_vary_that_is_ignored_is_found() {
+    finds(Fault::VaryIgnored).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_without_the_host_is_found() {
+    finds(Fault::KeyWithoutHost).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_304_that_refreshes_another_response_is_found() {
+    finds(Fault::RefreshesAnother).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_no_store_that_is_stored_is_found() {
+    finds(Fault::NoStoreStored).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_error_in_place_of_what_is_stored_is_found() {
+    finds(Fault::ErrorStored).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stale_response_that_may_not_stand_in_is_found() {
+    finds(Fault::StrictStandsIn).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_that_leaves_variants_is_found() {
+    finds(Fault::DropsOneVariant).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_failed_change_that_drops_is_found() {
+    finds(Fault::FailureDrops).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -269,4 +387,5 @@ async fn under_load_with_a_failing_origin_every_body_is_the_right_one_and_whole(
     assert!(answered > asked / 6, "{answered} of {asked} were answered");
 }
 
+const STEPS: usize = 1_500;
 const WORKERS: u64 = 40;
