@@ -10,6 +10,7 @@ pub(crate) mod directives;
 pub(crate) mod fields;
 pub(crate) mod invalidation;
 pub(crate) mod key;
+pub(crate) mod part;
 pub(crate) mod policy;
 pub(crate) mod status;
 pub(crate) mod storage;
@@ -36,8 +37,8 @@ pub(crate) struct Cache {
     pub(crate) counters: Arc<Counters>,
     /// Stale responses that stand in for a failed origin, and until when it is not asked again.
     standing_in: Moka<HashBinary, Instant>,
-    /// Keys whose last response was too large to be stored.
-    too_large: Moka<HashBinary, ()>,
+    /// Wholes whose origin gives no parts of them.
+    undivided: Moka<HashBinary, ()>,
 }
 
 /// In a stored response's extensions: it is a custom error page, so viewer-response does not run.
@@ -58,7 +59,7 @@ impl Cache {
             invalidations: Box::leak(Box::default()),
             counters,
             standing_in: Moka::builder().max_capacity(STANDING_IN_MAX).build(),
-            too_large: Moka::builder().max_capacity(TOO_LARGE_MAX).time_to_live(TOO_LARGE_FOR).build(),
+            undivided: Moka::builder().max_capacity(UNDIVIDED_MAX).time_to_live(UNDIVIDED_FOR).build(),
         })
     }
 
@@ -69,14 +70,14 @@ impl Cache {
         cache.enable(self.store, None, None, Some(self.collapse), Some(overrides));
     }
 
-    /// The response of this key is too large to be stored.
-    pub(crate) fn remember_too_large(&self, key: &CacheKey) {
-        self.too_large.insert(key.primary_bin(), ());
+    /// The origin answers with the whole when it is asked for a part.
+    pub(crate) fn remember_undivided(&self, whole: HashBinary) {
+        self.undivided.insert(whole, ());
     }
 
-    /// Whether it was when it was last fetched: what is asked for of it is not to be fetched whole.
-    pub(crate) fn is_too_large(&self, key: &CacheKey) -> bool {
-        self.too_large.contains_key(&key.primary_bin())
+    /// Whether it did when it was last asked: who wants a part waits for the whole with the others.
+    pub(crate) fn is_undivided(&self, whole: &CacheKey) -> bool {
+        self.undivided.contains_key(&whole.primary_bin())
     }
 
     /// The stale response of this key stands in for the origin for so long.
@@ -96,6 +97,6 @@ const LOCK_WAIT_MAX: Duration = Duration::from_secs(60);
 /// How many failing keys are remembered; the origin is asked about others each time.
 const STANDING_IN_MAX: u64 = 100_000;
 
-/// How many keys are remembered as too large to be stored, and how long.
-const TOO_LARGE_MAX: u64 = 100_000;
-const TOO_LARGE_FOR: Duration = Duration::from_secs(600);
+/// How many wholes are remembered as never given in parts, and how long.
+const UNDIVIDED_MAX: u64 = 100_000;
+const UNDIVIDED_FOR: Duration = Duration::from_secs(600);

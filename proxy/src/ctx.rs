@@ -2,6 +2,7 @@
 
 use crate::access_log::{self, Line};
 use crate::body::{HeldBody, Swap};
+use crate::cache::part::Wanted;
 use crate::compress::Compression;
 use crate::error::EdgeError;
 use crate::hooks::HookRecord;
@@ -15,7 +16,7 @@ use http::{HeaderName, HeaderValue, Method, StatusCode};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::protocols::raw_connect::ProxyDigest;
 use rand::Rng;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -58,6 +59,8 @@ pub struct Ctx {
     pub(crate) hooks: Vec<HookRecord>,
     pub(crate) body: HeldBody,
     pub(crate) origin_request: Option<OriginRequest>,
+    /// The range that the origin is asked for, where it is not the whole.
+    pub(crate) wanted: Option<Wanted>,
     /// Connections to the origin tried so far.
     pub(crate) attempts: u8,
     /// Whether the origin group's secondary is asked, because the primary failed.
@@ -102,6 +105,7 @@ impl Ctx {
             hooks: Vec::new(),
             body: HeldBody::default(),
             origin_request: None,
+            wanted: None,
             attempts: 0,
             failed_over: false,
             upgrade_gate: None,
@@ -170,6 +174,13 @@ pub(crate) struct ErrorPageHandover {
     pub(crate) path: String,
     /// Path and query of the request that failed.
     pub(crate) failed: (String, String),
+    /// That request, without what the edge had added of its viewer.
+    pub(crate) request: RequestHeader,
+    /// What the edge had added.
+    pub(crate) told: Vec<(HeaderName, Option<HeaderValue>)>,
+    pub(crate) address: Option<SocketAddr>,
+    /// The viewer's connection.
+    pub(crate) connection: Option<Arc<ProxyDigest>>,
     pub(crate) host: String,
     pub(crate) client_ip: IpAddr,
     pub(crate) tls: bool,

@@ -137,7 +137,7 @@ impl ProxyHttp for Edge {
     }
 
     fn cache_key_callback(&self, session: &Session, ctx: &mut Ctx) -> Result<CacheKey> {
-        fetch::key(session, ctx)
+        fetch::key(self, session, ctx)
     }
 
     // 3 is inside Pingora, but for what was invalidated and what stands in for a failed origin.

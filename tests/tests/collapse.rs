@@ -1,5 +1,6 @@
 //! Many viewers, one fetch: who waits for whom, and that nobody waits in vain.
 
+use bytes::Bytes;
 use futures_util::future::join_all;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use selvedge_tests::raw::read_head;
@@ -150,4 +151,35 @@ async fn dying_origin() -> (String, watch::Receiver<usize>) {
         }
     });
     (url, counted)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_turned_out_too_large_is_passed_on_and_nobody_waits() {
+    let origin = Origin::start().await;
+    let (open, gate) = watch::channel(false);
+    let pieces = vec![Bytes::from(vec![b'x'; 10_000]); 5];
+    let large = Answer::new(200).header("cache-control", "max-age=600").chunked(pieces);
+    origin.answer("/a", large.clone());
+    origin.answer("/a", large.after(gate));
+    let edge =
+        Edge::builder().server("cache_object_size_max = \"10 KB\"").config(&site(&origin.url(), "")).start().await;
+    // Its header does not tell.
+    let first = edge.get("/a").await;
+    assert_eq!((first.cache(), first.body.len()), ("Miss", 50_000));
+    let both = async { tokio::join!(edge.get("/a"), edge.get("/a")) };
+    let at_the_origin = async {
+        wait_for("both requests", || async { (origin.count("/a") == 3).then_some(()) }).await;
+        open.send(true).expect("the origin waits");
+    };
+    let ((one, other), ()) = tokio::join!(both, at_the_origin);
+    for reply in [one, other] {
+        assert_eq!((reply.body.len(), reply.header("cache-status")), (50_000, "selvedge; fwd=uri-miss"));
+    }
+    // What says that it is small again is stored again.
+    origin.answer("/a", Answer::fresh_for(600, "small"));
+    assert_eq!(edge.get("/a").await.body.len(), 50_000);
+    for cache in ["Miss", "Hit"] {
+        let reply = edge.get("/a").await;
+        assert_eq!((reply.cache(), reply.text().as_str()), (cache, "small"));
+    }
 }

@@ -6,12 +6,15 @@
 pub(super) mod disk;
 mod filling;
 mod object;
+mod parts;
 mod places;
+mod too_large;
 mod writer;
 
 use crate::cache::changes::Changes;
 use crate::cache::counters::{Counters, Tier};
 use crate::cache::key::PlaceKey;
+use crate::cache::part::PartOf;
 use async_trait::async_trait;
 use deployment::Server;
 use disk::{Above, Announced, Disk, DiskError, Entry};
@@ -22,6 +25,7 @@ use moka::sync::Cache as Moka;
 pub(crate) use object::Stored;
 use object::{Object, ObjectReader, StoredMeta};
 use parking_lot::Mutex;
+use parts::Parts;
 use pingora::cache::key::{CacheHashKey, HashBinary};
 use pingora::cache::storage::{HitHandler, MissHandler, PurgeOutcome, PurgeTarget, PurgeType, Storage};
 use pingora::cache::trace::SpanHandle;
@@ -34,12 +38,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 use tokio::sync::OnceCell;
-use writer::Writer;
+use too_large::TooLarge;
+use writer::{Tag, Writer};
 
 /// The bytes of the cache.
 pub(crate) struct Store {
     objects: Moka<HashBinary, Arc<Object>>,
     places: Arc<Places>,
+    parts: Parts,
+    too_large: TooLarge,
     /// What is being fetched now; a key may have several fetchers.
     filling: Mutex<HashMap<HashBinary, Vec<Arc<Filling>>>>,
     last_write: AtomicU64,
@@ -95,6 +102,8 @@ impl Store {
         Store {
             objects,
             places,
+            parts: Parts::new(),
+            too_large: TooLarge::new(),
             filling: Mutex::default(),
             last_write: AtomicU64::new(0),
             changes: Arc::new(Changes::new()),
@@ -160,6 +169,16 @@ impl Store {
         }
     }
 
+    /// Responses of this key were too large to be stored when they came last.
+    pub(crate) fn remember_too_large(&self, primary: HashBinary) {
+        self.too_large.add(primary);
+    }
+
+    /// Whether they were.
+    pub(crate) fn is_too_large(&self, primary: &HashBinary) -> bool {
+        self.too_large.has(primary)
+    }
+
     async fn find(&self, key: HashBinary) -> Option<(CacheMeta, HitHandler)> {
         if let Some(filling) = self.filling_of(&key, None) {
             return Some(filling_hit(filling));
@@ -202,6 +221,23 @@ impl Store {
         Some(object)
     }
 
+    /// Gives what is stored a new header, if it is what that header was made of.
+    async fn update(&self, key: HashBinary, stored: &StoredMeta) -> bool {
+        let refreshed = self.objects.entry(key).and_compute_with(|there| match there {
+            // Another response may have come since the one that was asked about: its body is not this header's.
+            Some(there) if there.value().meta().stored() == stored.stored() => {
+                Op::Put(Arc::new(there.into_value().with_meta(stored.clone())))
+            }
+            _ => Op::Nop,
+        });
+        let on_disk = match &self.disk {
+            Some(disk) => disk.update(key, stored.clone()).await,
+            None => false,
+        };
+        self.changes.add(&key);
+        on_disk || matches!(refreshed, CompResult::ReplacedWith(_))
+    }
+
     fn filling_of(&self, key: &HashBinary, write: Option<u64>) -> Option<Arc<Filling>> {
         let table = self.filling.lock();
         let mut writes = table.get(key)?.iter();
@@ -230,26 +266,27 @@ fn filling_hit(filling: Arc<Filling>) -> (CacheMeta, HitHandler) {
 #[async_trait]
 impl Storage for Store {
     async fn lookup(&'static self, key: &CacheKey, _: &SpanHandle) -> Result<Option<(CacheMeta, HitHandler)>> {
-        let key = key.combined_bin();
-        let look = self.changes.look(&key);
-        let found = self.find(key).await;
+        let look = self.changes.look(&key.combined_bin());
+        let found = match PartOf::of(key) {
+            Some(of) => self.find_part(key, of).await,
+            None => self.find(key.combined_bin()).await,
+        };
         Changes::looked(look);
         Ok(found)
     }
 
     async fn lookup_streaming_write(
         &'static self,
-        key: &CacheKey,
+        _: &CacheKey,
         tag: Option<&[u8]>,
         _: &SpanHandle,
     ) -> Result<Option<(CacheMeta, HitHandler)>> {
-        let write = tag.and_then(|tag| tag.try_into().ok()).map(u64::from_be_bytes);
-        let filling = write.and_then(|write| self.filling_of(&key.combined_bin(), Some(write)));
+        let filling = tag.and_then(Tag::read).and_then(|tag| self.filling_of(&tag.key, Some(tag.write)));
         Ok(filling.map(filling_hit))
     }
 
     async fn get_miss_handler(&'static self, key: &CacheKey, meta: &CacheMeta, _: &SpanHandle) -> Result<MissHandler> {
-        let key = key.combined_bin();
+        let (kept_at, primary) = self.keeps_at(key, meta);
         let write = self.last_write.fetch_add(1, Ordering::Relaxed);
         let mut stored = StoredMeta::of(meta);
         stored.mark(Stored { at: SystemTime::now(), write });
@@ -257,9 +294,10 @@ impl Storage for Store {
             return Error::e_explain(ErrorType::InternalError, "a response to store names no place");
         };
         let filling = Arc::new(Filling::new(write, place, stored));
-        self.filling.lock().entry(key).or_default().push(Arc::clone(&filling));
-        self.changes.add(&key);
-        Ok(Box::new(Writer::new(self, key, filling)))
+        self.filling.lock().entry(kept_at).or_default().push(Arc::clone(&filling));
+        self.changes.add(&key.combined_bin());
+        self.changes.add(&kept_at);
+        Ok(Box::new(Writer::new(self, Tag { write, key: kept_at }, primary, filling)))
     }
 
     async fn purge(&'static self, target: PurgeTarget<'_>, _: PurgeType, _: &SpanHandle) -> Result<PurgeOutcome> {
@@ -274,22 +312,13 @@ impl Storage for Store {
     }
 
     async fn update_meta(&'static self, key: &CacheKey, meta: &CacheMeta, _: &SpanHandle) -> Result<bool> {
-        let key = key.combined_bin();
         let mut stored = StoredMeta::of(meta);
         stored.take_place();
-        let refreshed = self.objects.entry(key).and_compute_with(|there| match there {
-            // Another response may have come since the one that was asked about: its body is not this header's.
-            Some(there) if there.value().meta().stored() == stored.stored() => {
-                Op::Put(Arc::new(there.into_value().with_meta(stored.clone())))
-            }
-            _ => Op::Nop,
-        });
-        let on_disk = match &self.disk {
-            Some(disk) => disk.update(key, stored).await,
-            None => false,
-        };
-        self.changes.add(&key);
-        Ok(on_disk || matches!(refreshed, CompResult::ReplacedWith(_)))
+        let mut updated = false;
+        for key in self.found_at(key) {
+            updated |= self.update(key, &stored).await;
+        }
+        Ok(updated)
     }
 
     fn support_streaming_partial_write(&self) -> bool {

@@ -2,6 +2,7 @@
 
 use super::{Edge, invalidate};
 use crate::cache::key::ForwardsHeaders;
+use crate::cache::part::{Part, PartOf};
 use crate::cache::policy::{self, Arrival, Asker, Lifetime};
 use crate::cache::vary::{Variance, variance};
 use crate::cache::{CustomErrorPage, fields, key::Place};
@@ -9,7 +10,8 @@ use crate::compress;
 use crate::ctx::{Ctx, Site};
 use crate::{origin, respond};
 use http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, DATE, TRAILER, TRANSFER_ENCODING};
-use http::{HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue, StatusCode};
+use pingora::cache::key::CacheHashKey;
 use pingora::cache::{CacheMeta, NoCacheReason, RespCacheable};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::Session;
@@ -17,10 +19,15 @@ use std::time::{Duration, SystemTime};
 
 /// Decides about a response from an origin, or about a stored one that a 304 refreshed.
 pub(super) fn admit(edge: &Edge, session: &Session, response: &ResponseHeader, ctx: &mut Ctx) -> RespCacheable {
-    let length = response.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    if length.is_some_and(|length| length > edge.cache.store.object_bytes_max()) {
-        session.cache.maybe_cache_key().into_iter().for_each(|key| edge.cache.remember_too_large(key));
+    if too_large(edge, session, response) {
+        remember(edge, session, None);
         return RespCacheable::Uncacheable(NoCacheReason::ResponseTooLarge);
+    }
+    if let Some(of) = session.cache.maybe_cache_key().and_then(PartOf::of).filter(|of| !of.is_conditional())
+        && ctx.wanted.is_some()
+        && response.status == StatusCode::OK
+    {
+        edge.cache.remember_undivided(of.primary());
     }
     let refreshed = ctx.not_modified.take().and_then(|not_modified| refresh(session, &not_modified, ctx));
     let response = refreshed.as_ref().unwrap_or(response);
@@ -34,6 +41,22 @@ pub(super) fn admit(edge: &Edge, session: &Session, response: &ResponseHeader, c
         }
         None => RespCacheable::Uncacheable(NoCacheReason::OriginNotCache),
     }
+}
+
+/// Whether a response is too large to be stored: its length says so, or it has none
+/// and the last one was.
+fn too_large(edge: &Edge, session: &Session, response: &ResponseHeader) -> bool {
+    let store = edge.cache.store;
+    let Some(key) = session.cache.maybe_cache_key() else { return false };
+    let whole = PartOf::of(key).filter(|_| response.status != StatusCode::PARTIAL_CONTENT);
+    let primary = whole.map_or_else(|| key.primary_bin(), PartOf::primary);
+    let length = response.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    let Some(length) = length else { return store.is_too_large(&primary) };
+    let large = length > store.object_bytes_max();
+    if large {
+        store.remember_too_large(primary);
+    }
+    large
 }
 
 /// What of a response is for the one who asked: it is not stored, and Pingora answers from what is.
@@ -89,8 +112,9 @@ pub(super) fn meta(request: &RequestHeader, response: &ResponseHeader, ctx: &Ctx
         return None;
     }
     let now = SystemTime::now();
-    // A custom error page is kept as long as the error it stands for.
-    let status = ctx.error_status.unwrap_or(response.status);
+    // A custom error page is kept as long as the error it stands for, the part that was asked for as the whole.
+    let part = response.status == StatusCode::PARTIAL_CONTENT && has_what_was_asked_for(response, ctx);
+    let status = if part { StatusCode::OK } else { ctx.error_status.unwrap_or(response.status) };
     let arrival = Arrival { status, headers: &response.headers, asker: asker(site, request), now };
     let lifetime = policy::lifetime(&site.behavior.cache, &site.distribution.error_pages, &arrival)?;
     let mut header = response.clone();
@@ -107,6 +131,12 @@ pub(super) fn meta(request: &RequestHeader, response: &ResponseHeader, ctx: &Ctx
         meta.extensions_mut().insert(CustomErrorPage);
     }
     Some(meta)
+}
+
+/// Whether a part has all of the range that the origin was asked for.
+fn has_what_was_asked_for(response: &ResponseHeader, ctx: &Ctx) -> bool {
+    let part = Part::of(&response.headers);
+    part.zip(ctx.wanted).is_some_and(|(part, wanted)| part.has(wanted))
 }
 
 fn meta_of(header: ResponseHeader, lifetime: &Lifetime, now: SystemTime) -> Option<CacheMeta> {

@@ -2,7 +2,9 @@
 
 use super::{Edge, admit, failover, origin_request};
 use crate::cache::directives::SURROGATE_CAPABILITY;
-use crate::cache::{key, policy};
+use crate::cache::key::{self, AcceptEncoding};
+use crate::cache::part::PartOf;
+use crate::cache::policy;
 use crate::ctx::Ctx;
 use crate::guard::upload;
 use crate::origin::{self, GatedConnector};
@@ -10,6 +12,7 @@ use crate::wire;
 use http::Method;
 use http::header::{CONNECTION, CONTENT_LENGTH, RANGE, TRANSFER_ENCODING, UPGRADE};
 use pingora::cache::CacheKey;
+use pingora::cache::key::CacheHashKey;
 use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 use pingora::upstreams::peer::HttpPeer;
@@ -26,21 +29,31 @@ pub(super) fn enable_cache(edge: &Edge, session: &mut Session, ctx: &Ctx) {
     if !cached || !bare || !policy::caches(&site.behavior.cache) {
         return;
     }
-    // A part of what cannot be stored is the origin's to cut: nobody has to wait for the whole.
+    // A part that cannot be stored is the origin's to cut, as is one of several of what cannot be.
     let part = session.req_header().headers.contains_key(RANGE);
-    if !part || !key(session, ctx).is_ok_and(|key| edge.cache.is_too_large(&key)) {
+    let too_large = |key: &CacheKey| edge.cache.store.is_too_large(&key.primary_bin());
+    if !part || !key(edge, session, ctx).is_ok_and(|key| too_large(&key)) {
         edge.cache.enable(&mut session.cache);
     }
 }
 
 /// The key of the request as the viewer-request hook left it.
-pub(super) fn key(session: &Session, ctx: &Ctx) -> Result<CacheKey> {
+pub(super) fn key(edge: &Edge, session: &Session, ctx: &Ctx) -> Result<CacheKey> {
     let Some(site) = &ctx.site else {
         return Error::e_explain(ErrorType::InternalError, "no behavior was chosen for this request");
     };
     let request = session.req_header();
     let bytes = key::cache_key(&admit::place(site, request, &ctx.host), &request.method, &request.headers);
-    Ok(CacheKey::new(bytes, ""))
+    let whole = CacheKey::new(bytes, "");
+    if !request.headers.contains_key(RANGE) || edge.cache.is_undivided(&whole) {
+        return Ok(whole);
+    }
+    // What the edge compresses has its ranges in the compressed bytes, of which the origin knows nothing.
+    let encoding = key::accept_encoding(&site.behavior.cache, &request.headers);
+    if site.behavior.compress && matches!(encoding, AcceptEncoding::Normalized(_)) {
+        return Ok(whole);
+    }
+    Ok(PartOf::key(whole, &request.method, &request.headers))
 }
 
 /// The peer of the next attempt.

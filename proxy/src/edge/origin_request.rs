@@ -3,6 +3,7 @@
 
 use super::viewer_request::{has_body, hold_body};
 use super::{Edge, admit, departure, failover, failure, invalidate, viewer_response};
+use crate::cache::part::PartOf;
 use crate::ctx::{Ctx, Site};
 use crate::error::EdgeError;
 use crate::hooks::{HookCall, hook_of};
@@ -11,8 +12,8 @@ use crate::{respond, wire, x_cache};
 use bytes::Bytes;
 use deployment::Hook;
 use event::{EventBody, EventRequest, EventType, Generated, RequestEdit, RequestResult};
-use http::Version;
 use http::header::{ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED};
+use http::{StatusCode, Version};
 use pingora::Result;
 use pingora::cache::{CachePhase, NoCacheReason};
 use pingora::http::ResponseHeader;
@@ -21,11 +22,20 @@ use pingora::proxy::Session;
 /// Prepares the fetch; `false` when the viewer has an answer already.
 pub(super) async fn prepare(edge: &Edge, session: &mut Session, ctx: &mut Ctx) -> Result<bool> {
     let Some(site) = ctx.site.clone() else { return Ok(true) };
+    ctx.wanted = asked_part(session).map(|of| of.wanted);
     ctx.origin_request = Some(build(session, ctx, &site));
     match hook_of(&site.behavior, EventType::OriginRequest) {
         None => Ok(true),
         Some(hook) => run(edge, session, ctx, (&site, hook)).await,
     }
+}
+
+/// The part to ask for. What is stored whole is asked about as a whole.
+fn asked_part(session: &Session) -> Option<&PartOf> {
+    let cache = Some(&session.cache).filter(|cache| cache.enabled())?;
+    let whole =
+        cache.maybe_cache_meta().is_some_and(|meta| meta.response_header().status != StatusCode::PARTIAL_CONTENT);
+    cache.maybe_cache_key().filter(|_| !whole).and_then(PartOf::of)
 }
 
 fn build(session: &Session, ctx: &Ctx, site: &Site) -> OriginRequest {
@@ -52,6 +62,9 @@ fn build(session: &Session, ctx: &Ctx, site: &Site) -> OriginRequest {
                 headers.push(to.as_str(), Bytes::copy_from_slice(value.as_bytes()));
             }
         }
+    }
+    for (name, value) in asked_part(session).into_iter().flat_map(PartOf::asks) {
+        headers.push(name, value);
     }
     OriginRequest { method: request.method.clone(), path: request.uri.path().to_owned(), query, headers, target }
 }

@@ -5,6 +5,7 @@
 use super::disk::{BlockReader, BodyFile};
 use super::object::StoredMeta;
 use crate::cache::key::PlaceKey;
+use crate::cache::part::Wanted;
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use parking_lot::Mutex;
@@ -87,6 +88,15 @@ impl Filling {
         drop(body);
         self.progress.send_replace(Progress::Open(written));
         true
+    }
+
+    /// Whether it takes a while until what is wanted has come.
+    pub(super) fn is_far_from(&self, wanted: Wanted) -> bool {
+        let first = match self.meta.length() {
+            Some(whole) => wanted.within(whole).map(|(first, _)| first),
+            None => wanted.first(),
+        };
+        first.is_some_and(|first| first > self.body.lock().written + NEAR_BYTES)
     }
 
     /// From now on what every reader has is dropped; the body is not stored.
@@ -302,6 +312,8 @@ impl HandleHit for FillingReader {
     }
 }
 
+/// Bytes that may be missing before what is wanted of a response on its way: more are not waited for.
+const NEAR_BYTES: u64 = 4 * 1024 * 1024;
 /// Bytes of a response too large for the cache that may wait for its slowest reader.
 const UNREAD_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Bytes of a response on its way to disk that memory keeps for the readers who follow closely.

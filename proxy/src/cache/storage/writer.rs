@@ -5,19 +5,46 @@ use super::Store;
 use super::disk::{BLOCK, BodyWriter};
 use super::filling::Filling;
 use super::object::Object;
+use crate::cache::part::Part;
 use async_trait::async_trait;
 use bytes::Bytes;
+use http::StatusCode;
 use pingora::cache::key::HashBinary;
 use pingora::cache::storage::{HandleMiss, MissFinishType};
 use pingora::{Error, ErrorType, Result};
 use std::sync::Arc;
 
+/// Where a response is on its way to, and by which write.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Tag {
+    pub(super) write: u64,
+    pub(super) key: HashBinary,
+}
+
+impl Tag {
+    fn bytes(self) -> [u8; TAG_BYTES] {
+        let mut bytes = [0; TAG_BYTES];
+        bytes[..8].copy_from_slice(&self.write.to_be_bytes());
+        bytes[8..].copy_from_slice(&self.key);
+        bytes
+    }
+
+    pub(super) fn read(bytes: &[u8]) -> Option<Tag> {
+        let (write, key) = bytes.split_first_chunk()?;
+        Some(Tag { write: u64::from_be_bytes(*write), key: key.try_into().ok()? })
+    }
+}
+
+const TAG_BYTES: usize = 8 + size_of::<HashBinary>();
+
 /// The writer of one response. Dropped before [`HandleMiss::finish`], the response has failed.
 pub(super) struct Writer {
     store: &'static Store,
     key: HashBinary,
+    /// Of the key that was asked for, in whatever variant.
+    primary: HashBinary,
     filling: Arc<Filling>,
-    tag: [u8; 8],
+    tag: [u8; TAG_BYTES],
     bytes: u64,
     kept: Kept,
 }
@@ -30,8 +57,8 @@ enum Kept {
 }
 
 impl Writer {
-    pub(super) fn new(store: &'static Store, key: HashBinary, filling: Arc<Filling>) -> Writer {
-        Writer { store, key, tag: filling.write().to_be_bytes(), filling, bytes: 0, kept: Kept::Memory }
+    pub(super) fn new(store: &'static Store, tag: Tag, primary: HashBinary, filling: Arc<Filling>) -> Writer {
+        Writer { store, key: tag.key, primary, tag: tag.bytes(), filling, bytes: 0, kept: Kept::Memory }
     }
 
     /// Moves on to disk what memory does not take, or gives up keeping it.
@@ -67,6 +94,10 @@ impl Writer {
     }
 
     fn give_up(&mut self) {
+        if self.bytes > self.store.object_bytes_max() {
+            // Its length was not said. The next one is not to come this far.
+            self.store.too_large.add(self.primary);
+        }
         // Nobody else may join a body whose beginning is about to go.
         self.store.forget_filling(&self.key, self.filling.write());
         self.filling.keep_only_unread();
@@ -98,6 +129,10 @@ impl HandleMiss for Writer {
         self.write_to_disk(self.bytes).await;
         let whole = self.filling.complete();
         let meta = self.filling.meta().with_length(self.bytes);
+        if meta.header.status == StatusCode::PARTIAL_CONTENT && Part::of(&meta.header.headers).is_none() {
+            // It is not as long as the part that it says it is.
+            self.kept = Kept::Nowhere;
+        }
         match (std::mem::replace(&mut self.kept, Kept::Nowhere), whole) {
             (Kept::Memory, Some(body)) => {
                 let object = Arc::new(Object::new(self.filling.place(), meta, body));
