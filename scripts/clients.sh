@@ -13,6 +13,7 @@ if [ "$(cat "$clients/installed" 2>/dev/null)" != "$wanted" ]; then
   "$clients/bin/pip" install --quiet --disable-pip-version-check $wanted
   echo "$wanted" >"$clients/installed"
 fi
+command -v terraform >/dev/null || say "SKIPPED: without Terraform and a mirror of its AWS provider they are not tested"
 if ! command -v npm >/dev/null; then
   say "SKIPPED: without npm the AWS SDK for JavaScript is not tested"
 elif [ ! -d "$clients/js/node_modules/@aws-sdk/client-cloudfront" ]; then

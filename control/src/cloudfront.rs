@@ -3,6 +3,7 @@
 
 mod distribution;
 mod invalidation;
+mod managed_headers;
 mod operations;
 mod policy;
 mod policy_table;

@@ -34,7 +34,9 @@ pub use model::{
 pub use normalise::normalise;
 pub use pattern::{PathPattern, wildcard_matches};
 pub use problem::{Problem, Problems};
-pub use response_headers::{AddedHeader, AllowedOrigin, Cors, ResponseHeadersPolicy};
+pub use response_headers::{
+    AddedHeader, AllowedOrigin, Cors, ResponseHeadersPolicy, managed_policies as managed_response_headers_policies,
+};
 pub use server::{CacheDisk, ControlPlane, Server};
 
 /// A whole configuration file: how the process listens, and what it runs.

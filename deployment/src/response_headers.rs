@@ -70,27 +70,13 @@ impl AllowedOrigin {
 
 /// The managed policy with this name or id (AWS: "Use managed response headers policies").
 pub(crate) fn managed(name_or_id: &str) -> Option<ResponseHeadersPolicy> {
-    let row = MANAGED.iter().find(|row| row.name == name_or_id || row.id == name_or_id)?;
-    let any = AllowedOrigin::Any;
-    let cors = row.cors.map(|preflight| Cors {
-        origins: vec![any],
-        methods: HeaderValue::from_static(if preflight {
-            "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT"
-        } else {
-            "GET, HEAD"
-        }),
-        headers: None,
-        expose: preflight.then(|| HeaderValue::from_static("*")),
-        credentials: false,
-        max_age: None,
-        overrides: false,
-    });
-    let security = SECURITY.iter().filter(|_| row.security).map(|(name, value, overrides)| AddedHeader {
-        name: HeaderName::from_static(name),
-        value: HeaderValue::from_static(value),
-        overrides: *overrides,
-    });
-    Some(ResponseHeadersPolicy { add: security.collect(), cors, ..ResponseHeadersPolicy::default() })
+    MANAGED.iter().find(|row| row.name == name_or_id || row.id == name_or_id).map(Row::policy)
+}
+
+/// Every managed response headers policy with its id and name.
+#[must_use]
+pub fn managed_policies() -> Vec<(&'static str, &'static str, ResponseHeadersPolicy)> {
+    MANAGED.iter().map(|row| (row.id, row.name, row.policy())).collect()
 }
 
 /// For messages.
@@ -104,6 +90,31 @@ struct Row {
     /// Whether preflight requests are answered for, if CORS is.
     cors: Option<bool>,
     security: bool,
+}
+
+impl Row {
+    fn policy(&self) -> ResponseHeadersPolicy {
+        let any = AllowedOrigin::Any;
+        let cors = self.cors.map(|preflight| Cors {
+            origins: vec![any],
+            methods: HeaderValue::from_static(if preflight {
+                "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT"
+            } else {
+                "GET, HEAD"
+            }),
+            headers: None,
+            expose: preflight.then(|| HeaderValue::from_static("*")),
+            credentials: false,
+            max_age: None,
+            overrides: false,
+        });
+        let security = SECURITY.iter().filter(|_| self.security).map(|(name, value, overrides)| AddedHeader {
+            name: HeaderName::from_static(name),
+            value: HeaderValue::from_static(value),
+            overrides: *overrides,
+        });
+        ResponseHeadersPolicy { add: security.collect(), cors, ..ResponseHeadersPolicy::default() }
+    }
 }
 
 const MANAGED: [Row; 5] = [

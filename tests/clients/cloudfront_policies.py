@@ -29,6 +29,11 @@ refused("IllegalDelete", 400, cf.delete_cache_policy, Id=optimized["Id"], IfMatc
 refused("IllegalUpdate", 400, cf.update_cache_policy, Id=optimized["Id"], IfMatch=got["ETag"], CachePolicyConfig=cache("x"))
 forwards = {p["OriginRequestPolicy"]["OriginRequestPolicyConfig"]["Name"]: p["OriginRequestPolicy"] for p in cf.list_origin_request_policies(Type="managed")["OriginRequestPolicyList"]["Items"]}
 equal(forwards["Managed-AllViewer"]["OriginRequestPolicyConfig"]["HeadersConfig"]["HeaderBehavior"], "allViewer")
+security = {p["ResponseHeadersPolicy"]["ResponseHeadersPolicyConfig"]["Name"]: p["ResponseHeadersPolicy"] for p in cf.list_response_headers_policies(Type="managed")["ResponseHeadersPolicyList"]["Items"]}
+shown = cf.get_response_headers_policy(Id=security["Managed-CORS-and-SecurityHeadersPolicy"]["Id"])["ResponseHeadersPolicy"]["ResponseHeadersPolicyConfig"]
+equal(shown["SecurityHeadersConfig"]["StrictTransportSecurity"]["AccessControlMaxAgeSec"], 31536000)
+equal(shown["CorsConfig"]["AccessControlAllowMethods"]["Items"], ["GET", "HEAD"])
+assert "UseOriginCacheControlHeaders" in managed, managed.keys()
 
 # Own ones.
 made = cf.create_cache_policy(CachePolicyConfig=cache("own", QueryStringsConfig=dict(QueryStringBehavior="whitelist", QueryStrings=names("v"))))

@@ -35,10 +35,10 @@ def create(lam, name, code, **settings):
     )
 
 
-def view(host, target, method="GET", body=None):
+def view(host, target, method="GET", body=None, headers=()):
     """What a viewer gets: status, headers and text."""
     connection = http.client.HTTPConnection(os.environ["EDGE"], timeout=20)
-    connection.request(method, target, body=body, headers={"Host": host})
+    connection.request(method, target, body=body, headers={"Host": host, **dict(headers)})
     response = connection.getresponse()
     return response.status, dict(response.getheaders()), response.read().decode()
 

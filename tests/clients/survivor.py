@@ -1,13 +1,16 @@
 """Writes without a pause to an edge that is killed again and again. After each kill, what was
 acknowledged must be there, and what was on its way must be there whole or not at all."""
 
+import base64
+import hashlib
+import json
 import os
 import random
 import time
 
 from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectionClosedError, EndpointConnectionError, HTTPClientError
-from common import client, create, equal, view
+from common import client, create, equal, package, view
 from state import CODE, distribution
 
 GONE = (ConnectionClosedError, EndpointConnectionError, HTTPClientError, OSError)
@@ -21,9 +24,15 @@ counts = dict(acknowledged=0, interrupted=0, kept=0)
 def look():
     """Everything that the edge has, as the values of `known`."""
     found = cf.get_distribution_config(Id=known["id"])
+    policy = cf.get_cache_policy(Id=known["policy_id"])
     functions = lam.list_functions()["Functions"]
+    kept = lam.get_function(FunctionName="kept")
     return dict(
         id=known["id"],
+        policy=policy["CachePolicy"]["CachePolicyConfig"]["Comment"],
+        policy_etag=policy["ETag"],
+        code=kept["Configuration"]["CodeSha256"],
+        tag=kept["Tags"]["n"],
         counter=next(f for f in functions if f["FunctionName"] == "kept")["Environment"]["Variables"]["N"],
         alias=lam.get_alias(FunctionName="kept", Name="live")["Description"],
         versions=tuple(v["Version"] for page in pages.paginate(FunctionName="kept") for v in page["Versions"]),
@@ -33,10 +42,15 @@ def look():
     )
 
 
+def cache_policy(comment):
+    nothing = dict(HeadersConfig=dict(HeaderBehavior="none"), CookiesConfig=dict(CookieBehavior="none"), QueryStringsConfig=dict(QueryStringBehavior="none"))
+    return dict(Name="kept", Comment=comment, MinTTL=0, ParametersInCacheKeyAndForwardedToOrigin=dict(EnableAcceptEncodingGzip=False, **nothing))
+
+
 def write(nth):
     """One random change: what it changes, and the values after it."""
     text = str(nth)
-    kind = random.choice(("counter", "alias", "versions", "comment", "temporary"))
+    kind = random.choice(("counter", "alias", "versions", "comment", "policy", "code", "tag", "temporary"))
     known["pending"] = kind
     if kind == "counter":
         known["attempt"] = text
@@ -56,6 +70,19 @@ def write(nth):
         whole = dict(distribution(known["arn"]), Comment=text)
         known["etag"] = cf.update_distribution(Id=known["id"], IfMatch=known["etag"], DistributionConfig=whole)["ETag"]
         known["comment"] = text
+    elif kind == "policy":
+        known["attempt"] = text
+        whole = dict(Id=known["policy_id"], IfMatch=known["policy_etag"], CachePolicyConfig=cache_policy(text))
+        known["policy_etag"] = cf.update_cache_policy(**whole)["ETag"]
+        known["policy"] = text
+    elif kind == "code":
+        zipped = package(f"{CODE} // {text}")
+        known["attempt"] = base64.b64encode(hashlib.sha256(zipped).digest()).decode()
+        known["code"] = lam.update_function_code(FunctionName="kept", ZipFile=zipped)["CodeSha256"]
+    elif kind == "tag":
+        known["attempt"] = text
+        lam.tag_resource(Resource=known["resource"], Tags={"n": text})
+        known["tag"] = text
     elif known["temporary"]:
         known["attempt"] = ()
         lam.delete_function(FunctionName=known["temporary"][0])
@@ -65,6 +92,18 @@ def write(nth):
         create(lam, f"temporary-{text}", CODE)
         known["temporary"] = known["attempt"]
     counts["acknowledged"] += 1
+
+
+def runs():
+    """The package is whole, whichever it is."""
+    until = time.monotonic() + 60
+    while True:
+        try:
+            equal(json.load(lam.invoke(FunctionName="kept")["Payload"])["body"], "kept")
+            return
+        except GONE:
+            assert time.monotonic() < until, "the edge did not come back"
+            time.sleep(0.02)
 
 
 def back():
@@ -78,7 +117,7 @@ def back():
             assert time.monotonic() < until, "the edge did not come back"
             time.sleep(0.02)
     pending, attempt = known["pending"], known["attempt"]
-    for name in ("counter", "alias", "comment", "temporary"):
+    for name in ("counter", "alias", "comment", "policy", "code", "tag", "temporary"):
         allowed = [known[name]] + ([attempt] if name == pending else [])
         assert found[name] in allowed, f"{name} is {found[name]!r}, not one of {allowed!r} ({pending})"
     if pending == "versions":
@@ -88,14 +127,19 @@ def back():
         equal(found["versions"], known["versions"])
     if pending != "comment":
         equal(found["etag"], known["etag"])
+    if pending != "policy":
+        equal(found["policy_etag"], known["policy_etag"])
+    if pending == "code":
+        runs()
     counts["kept"] += pending in found and found[pending] != known[pending]
     known.update(found)
 
 
-arn = create(lam, "kept", CODE, Publish=True, Environment={"Variables": {"N": "0"}})["FunctionArn"]
+arn = create(lam, "kept", CODE, Publish=True, Environment={"Variables": {"N": "0"}}, Tags={"n": "0"})["FunctionArn"]
 lam.create_alias(FunctionName="kept", Name="live", FunctionVersion="1", Description="0")
 made = cf.create_distribution(DistributionConfig=distribution(arn))
-known.update(id=made["Distribution"]["Id"], arn=arn, pending="", attempt=None)
+policy = cf.create_cache_policy(CachePolicyConfig=cache_policy("0"))["CachePolicy"]["Id"]
+known.update(id=made["Distribution"]["Id"], policy_id=policy, arn=arn, resource=arn.rsplit(":", 1)[0], pending="", attempt=None)
 known.update(look())
 open(os.environ["READY"], "w").close()
 nth = 0
@@ -110,6 +154,7 @@ while not os.path.exists(os.environ["STOP"]):
         # The edge was stopped between taking the request and answering it.
         raise AssertionError(f"write {nth} ({known['pending']}) was refused: {error}") from error
 back()
+runs()
 equal(view("kept.test", "/")[2], "kept")
 assert counts["interrupted"] >= int(os.environ["KILLS"]) // 2, counts
 print(f"survived: {counts}")

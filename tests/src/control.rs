@@ -4,7 +4,8 @@
 use crate::edge::{Edge, EdgeBuilder, free_port};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
 
 /// A control plane and the profile of its first access key.
 pub struct Controlled {
@@ -106,6 +107,20 @@ impl Controlled {
     pub async fn restart(self) -> Controlled {
         let Controlled { edge, address, profile } = self;
         Controlled { edge: edge.restart().await, address, profile }
+    }
+}
+
+/// Waits for a script that may take long; the runner of the tests has the last word.
+///
+/// # Panics
+/// When the script is not ours.
+pub async fn script_ended(script: &mut Child) -> ExitStatus {
+    let mut ticks = tokio::time::interval(Duration::from_millis(20));
+    loop {
+        ticks.tick().await;
+        if let Some(status) = script.try_wait().expect("the script is our child") {
+            return status;
+        }
     }
 }
 

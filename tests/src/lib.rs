@@ -13,6 +13,7 @@ pub mod origin;
 pub mod processes;
 pub mod python;
 pub mod raw;
+pub mod terraform;
 pub mod tls;
 pub mod viewer;
 mod wait;

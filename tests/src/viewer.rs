@@ -5,11 +5,13 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
+use hyper::client::conn::http1::SendRequest;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
 
 /// A request to make.
 #[derive(Clone, Debug)]
@@ -165,6 +167,37 @@ where
     let reply = Reply::read(sender.send_request(ask.http1()).await?).await;
     driver.abort();
     Ok(reply?)
+}
+
+/// A connection over which one request follows the other (HTTP/1.1).
+pub struct KeptConnection {
+    sender: SendRequest<Body>,
+    driver: JoinHandle<Result<(), hyper::Error>>,
+}
+
+impl KeptConnection {
+    /// # Errors
+    /// When nothing listens there.
+    pub async fn open(address: SocketAddr) -> anyhow::Result<KeptConnection> {
+        let stream = TcpStream::connect(address).await?;
+        let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+        Ok(KeptConnection { sender, driver: tokio::spawn(connection) })
+    }
+
+    /// Asks, and leaves the connection open.
+    ///
+    /// # Errors
+    /// When the other side has closed it, or the answer is cut off.
+    pub async fn ask(&mut self, ask: Ask) -> anyhow::Result<Reply> {
+        self.sender.ready().await?;
+        Ok(Reply::read(self.sender.send_request(ask.http1()).await?).await?)
+    }
+}
+
+impl Drop for KeptConnection {
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
 }
 
 /// Asks over HTTP/2 on this connection, all at once.

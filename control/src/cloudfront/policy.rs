@@ -2,6 +2,7 @@
 //! operations for the three kinds.
 
 use super::distribution::{Distribution, list_document, read, text};
+use super::managed_headers;
 use super::policy_table;
 use super::shape::Shape;
 use super::shapes::{CACHE_POLICY, ORIGIN_REQUEST_POLICY, RESPONSE_HEADERS_POLICY};
@@ -236,8 +237,7 @@ pub(super) const RESPONSE_HEADERS: PolicyKind = PolicyKind {
         in_use: Code::RESPONSE_HEADERS_POLICY_IN_USE,
     },
     table: policy_table::response_headers,
-    // They can be used by their ids; their configurations are not shown.
-    managed: Vec::new,
+    managed: managed_headers::configs,
 };
 
 const MANAGED_ETAG: &str = "E23ZP02F085DFQ";

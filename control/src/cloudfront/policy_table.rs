@@ -93,7 +93,7 @@ fn cache_config(policy: &CachePolicy) -> Value {
     let behavior = if headers.is_empty() { "none" } else { "whitelist" };
     json!({
         "Comment": "",
-        "Name": format!("Managed-{}", policy.name),
+        "Name": managed_name(&policy.name),
         "DefaultTTL": policy.default_ttl.as_secs(),
         "MaxTTL": policy.max_ttl.as_secs(),
         "MinTTL": policy.min_ttl.as_secs(),
@@ -105,6 +105,11 @@ fn cache_config(policy: &CachePolicy) -> Value {
             "QueryStringsConfig": selected("QueryStringBehavior", "QueryStrings", &policy.query),
         },
     })
+}
+
+/// As CloudFront lists it: those that leave it to the origin have no prefix.
+fn managed_name(name: &str) -> String {
+    if name.starts_with("UseOriginCacheControlHeaders") { name.to_owned() } else { format!("Managed-{name}") }
 }
 
 fn forward_config(name: &str, policy: &ForwardPolicy) -> Value {

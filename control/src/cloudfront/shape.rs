@@ -129,7 +129,12 @@ fn read_struct(fields: &[Field], element: &Element) -> Result<Value, ApiError> {
     for child in &element.children {
         let field = fields.iter().find(|field| field.name == child.name);
         let field = field.ok_or_else(|| unknown(element, child))?;
-        if members.insert(child.name.clone(), field.shape.read(child)?).is_some() {
+        let value = field.shape.read(child)?;
+        // Clients write an empty id for none.
+        if matches!(field.absent, Absent::Allowed) && value == "" {
+            continue;
+        }
+        if members.insert(child.name.clone(), value).is_some() {
             let message = format!("{} has more than one {}", element.name, child.name);
             return Err(ApiError::new(Code::MALFORMED_XML, message));
         }
@@ -172,6 +177,7 @@ mod tests {
         defaulted("Names", NAMES, "{\"Quantity\": 0}"),
         defaulted("Enabled", Shape::Flag, "false"),
         optional("Size", Shape::Number),
+        optional("Owner", Shape::Text),
     ]);
 
     fn read(text: &str) -> Result<Value, ApiError> {
@@ -188,6 +194,13 @@ mod tests {
         THING.write(&mut out, "T", &value);
         let ordered = "<T><Id>a</Id><Names><Quantity>1</Quantity><Items><Name>x</Name></Items></Names><Enabled>true</Enabled></T>";
         assert_eq!(out, ordered);
+    }
+
+    #[test]
+    fn an_empty_text_is_as_good_as_none_where_there_may_be_none() {
+        let value = read("<T><Id/><Owner></Owner></T>").unwrap();
+        assert_eq!((&value["Id"], value.get("Owner")), (&json!(""), None));
+        assert_eq!(read("<T><Id>a</Id><Owner>b</Owner></T>").unwrap()["Owner"], "b");
     }
 
     #[test]
