@@ -104,3 +104,15 @@ fn every_file_says_what_it_owns_and_stays_short() {
     }
     assert!(offences.is_empty(), "{}", offences.join("\n"));
 }
+
+#[test]
+fn every_play_is_a_module_of_the_binary_that_runs_them() {
+    let plays = root().join("tests/tests");
+    let main = fs::read_to_string(plays.join("main.rs")).expect("the plays are there");
+    for entry in fs::read_dir(&plays).expect("a folder can be listed") {
+        let name = entry.expect("its files can be listed").file_name().to_string_lossy().into_owned();
+        let module = name.trim_end_matches(".rs");
+        let is_there = ["main", "hostile"].contains(&module) || main.contains(&format!("mod {module};\n"));
+        assert!(is_there, "tests/tests/{name} is never run: write `mod {module};` into main.rs");
+    }
+}
