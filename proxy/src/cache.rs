@@ -14,6 +14,7 @@ pub(crate) mod part;
 pub(crate) mod policy;
 pub(crate) mod status;
 pub(crate) mod storage;
+mod too_large;
 pub(crate) mod vary;
 
 use changes::Changes;
@@ -53,9 +54,10 @@ impl Cache {
     /// Another process uses the directory of its disk.
     pub(crate) fn open(server: &Server, counters: Arc<Counters>) -> Result<Cache, DiskError> {
         let changes = Arc::new(Changes::new());
+        let store: &'static Store = Box::leak(Box::new(Store::open(server, &changes, &counters)?));
         Ok(Cache {
-            store: Box::leak(Box::new(Store::open(server, &changes, &counters)?)),
-            collapse: Box::leak(Box::new(Collapse::new(changes))),
+            store,
+            collapse: Box::leak(Box::new(Collapse::new(changes, store.too_large()))),
             invalidations: Box::leak(Box::default()),
             counters,
             standing_in: Moka::builder().max_capacity(STANDING_IN_MAX).build(),

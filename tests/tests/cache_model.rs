@@ -234,16 +234,16 @@ async fn disagree(seed: u64, mut model: Model) -> Option<String> {
     .await;
     let edge = edge(&url).await;
     for step in 0..STEPS {
-        let (path, foo) = (["/a", "/b", "/c"][random.below(3)], ["", "1", "2"][random.below(3)]);
+        let (path, field) = (["/a", "/b", "/c"][random.below(3)], ["", "1", "2"][random.below(3)]);
         let host = ["a.example", "b.example"][usize::from(random.below(4) == 0)];
         let what = NEXT[random.below(NEXT.len())];
-        let new_body = format!("{host} {path} {foo} {step}");
+        let new_body = format!("{host} {path} {field} {step}");
         *next.lock() = (what, new_body.clone());
         asked.lock().clear();
         let method = if random.below(7) == 0 { "POST" } else { "GET" };
         let ask = Ask::new(method, path).host(host);
-        let ask = if foo.is_empty() { ask } else { ask.header("foo", foo) };
-        let asks = Asked { path: path.into(), host: host.into(), foo: foo.into(), conditional: false };
+        let ask = if field.is_empty() { ask } else { ask.header("foo", field) };
+        let asks = Asked { path: path.into(), host: host.into(), foo: field.into(), conditional: false };
         let reply = edge.ask(ask).await;
         let seen = asked.lock().clone();
         if method == "POST" {
@@ -256,7 +256,7 @@ async fn disagree(seed: u64, mut model: Model) -> Option<String> {
         let found = (reply.status, reply.text(), !seen.is_empty(), conditional);
         if found != expected || seen.len() > 1 {
             return Some(format!(
-                "step {step}: GET {host}{path} foo={foo} when the origin is {what:?}: {found:?}, not {expected:?}"
+                "step {step}: GET {host}{path} foo={field} when the origin is {what:?}: {found:?}, not {expected:?}"
             ));
         }
     }

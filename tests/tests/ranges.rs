@@ -142,10 +142,10 @@ async fn a_range_of_what_is_too_large_to_store_is_the_origins() {
     // Nobody knows yet how large it is.
     let first = ask().await;
     assert!(first.body.len() == 50_000 || first.status == 206, "{}", first.status);
-    for asked in [2, 3] {
+    for cache in ["Miss", "Hit"] {
         let reply = ask().await;
-        assert_eq!((reply.status, reply.text().as_str(), reply.cache()), (206, "part", "Miss"));
-        assert_eq!((origin.count("/a"), origin.last().header("range")), (asked, "bytes=0-3"));
+        assert_eq!((reply.status, reply.text().as_str(), reply.cache()), (206, "part", cache));
+        assert_eq!((origin.count("/a"), origin.last().header("range")), (2, "bytes=0-3"));
     }
     // A whole one is whole still.
     origin.answer("/b", Answer::fresh_for(600, "0123456789"));

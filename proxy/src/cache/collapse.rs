@@ -3,6 +3,7 @@
 //! only makes the viewers of a page that is not cached queue up.
 
 use super::changes::Changes;
+use super::too_large::TooLarge;
 use moka::sync::Cache as Moka;
 use pingora::cache::CacheKey;
 use pingora::cache::key::{CacheHashKey, HashBinary};
@@ -16,12 +17,13 @@ pub(crate) struct Collapse {
     /// Keys whose requests do not wait for each other.
     alone: Moka<HashBinary, ()>,
     changes: Arc<Changes>,
+    too_large: Arc<TooLarge>,
 }
 
 impl Collapse {
-    pub(crate) fn new(changes: Arc<Changes>) -> Collapse {
+    pub(crate) fn new(changes: Arc<Changes>, too_large: Arc<TooLarge>) -> Collapse {
         let alone = Moka::builder().max_capacity(ALONE_MAX).time_to_live(ALONE_FOR).build();
-        Collapse { locks: CacheLock::new(LOCK_AGE_MAX), alone, changes }
+        Collapse { locks: CacheLock::new(LOCK_AGE_MAX), alone, changes, too_large }
     }
 
     /// The response of this key serves those who wait for it.
@@ -57,7 +59,8 @@ impl Collapse {
 
 impl CacheKeyLock for Collapse {
     fn lock(&self, key: &CacheKey, stale_writer: bool) -> Locked {
-        if !self.alone.contains_key(&key.primary_bin()) {
+        let primary = key.primary_bin();
+        if !self.alone.contains_key(&primary) && !self.too_large.has(&primary) {
             return self.lock_together(key, stale_writer);
         }
         let mut mark = http::Extensions::new();
@@ -90,6 +93,10 @@ const ALONE_FOR: Duration = Duration::from_secs(600);
 mod tests {
     use super::*;
 
+    fn collapse() -> Collapse {
+        Collapse::new(Arc::new(Changes::new()), Arc::new(TooLarge::new()))
+    }
+
     fn release(collapse: &Collapse, key: &CacheKey, locked: Locked) {
         let Locked::Write(permit) = locked else { panic!("a reader has nothing to release") };
         collapse.release(key, permit, LockStatus::Done);
@@ -97,7 +104,7 @@ mod tests {
 
     #[test]
     fn one_fetches_and_others_wait_until_it_is_done() {
-        let (collapse, key) = (Collapse::new(Arc::new(Changes::new())), CacheKey::new("a", ""));
+        let (collapse, key) = (collapse(), CacheKey::new("a", ""));
         let first = collapse.lock(&key, false);
         assert!(first.is_write());
         assert!(!collapse.lock(&key, false).is_write());
@@ -109,7 +116,7 @@ mod tests {
 
     #[test]
     fn nobody_waits_for_a_response_that_serves_one() {
-        let (collapse, key) = (Collapse::new(Arc::new(Changes::new())), CacheKey::new("a", ""));
+        let (collapse, key) = (collapse(), CacheKey::new("a", ""));
         let waited_for = collapse.lock(&key, false);
         collapse.alone(&key);
         let (one, two) = (collapse.lock(&key, false), collapse.lock(&key, false));

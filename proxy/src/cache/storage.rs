@@ -8,13 +8,13 @@ mod filling;
 mod object;
 mod parts;
 mod places;
-mod too_large;
 mod writer;
 
 use crate::cache::changes::Changes;
 use crate::cache::counters::{Counters, Tier};
 use crate::cache::key::PlaceKey;
 use crate::cache::part::PartOf;
+use crate::cache::too_large::TooLarge;
 use async_trait::async_trait;
 use deployment::Server;
 use disk::{Above, Announced, Disk, DiskError, Entry};
@@ -38,7 +38,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 use tokio::sync::OnceCell;
-use too_large::TooLarge;
 use writer::{Tag, Writer};
 
 /// The bytes of the cache.
@@ -46,7 +45,7 @@ pub(crate) struct Store {
     objects: Moka<HashBinary, Arc<Object>>,
     places: Arc<Places>,
     parts: Parts,
-    too_large: TooLarge,
+    too_large: Arc<TooLarge>,
     /// What is being fetched now; a key may have several fetchers.
     filling: Mutex<HashMap<HashBinary, Vec<Arc<Filling>>>>,
     last_write: AtomicU64,
@@ -103,7 +102,7 @@ impl Store {
             objects,
             places,
             parts: Parts::new(),
-            too_large: TooLarge::new(),
+            too_large: Arc::new(TooLarge::new()),
             filling: Mutex::default(),
             last_write: AtomicU64::new(0),
             changes: Arc::new(Changes::new()),
@@ -169,14 +168,26 @@ impl Store {
         }
     }
 
-    /// Responses of this key were too large to be stored when they came last.
-    pub(crate) fn remember_too_large(&self, primary: HashBinary) {
-        self.too_large.add(primary);
+    /// What it could not take.
+    pub(crate) fn too_large(&self) -> Arc<TooLarge> {
+        Arc::clone(&self.too_large)
     }
 
-    /// Whether they were.
+    /// Whether responses of this key were too large to be stored when they came last.
     pub(crate) fn is_too_large(&self, primary: &HashBinary) -> bool {
         self.too_large.has(primary)
+    }
+
+    /// Whether a response is too large: its length says so, or it has none and the last one was.
+    pub(crate) fn takes_not(&self, primary: HashBinary, length: Option<u64>) -> bool {
+        let Some(length) = length else { return self.too_large.has(&primary) };
+        let large = length > self.object_bytes_max();
+        if large {
+            self.too_large.add(primary);
+        } else {
+            self.too_large.forget(&primary);
+        }
+        large
     }
 
     async fn find(&self, key: HashBinary) -> Option<(CacheMeta, HitHandler)> {

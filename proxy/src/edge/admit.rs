@@ -43,20 +43,13 @@ pub(super) fn admit(edge: &Edge, session: &Session, response: &ResponseHeader, c
     }
 }
 
-/// Whether a response is too large to be stored: its length says so, or it has none
-/// and the last one was.
+/// Whether a response is too large to be stored.
 fn too_large(edge: &Edge, session: &Session, response: &ResponseHeader) -> bool {
-    let store = edge.cache.store;
     let Some(key) = session.cache.maybe_cache_key() else { return false };
     let whole = PartOf::of(key).filter(|_| response.status != StatusCode::PARTIAL_CONTENT);
     let primary = whole.map_or_else(|| key.primary_bin(), PartOf::primary);
     let length = response.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    let Some(length) = length else { return store.is_too_large(&primary) };
-    let large = length > store.object_bytes_max();
-    if large {
-        store.remember_too_large(primary);
-    }
-    large
+    edge.cache.store.takes_not(primary, length)
 }
 
 /// What of a response is for the one who asked: it is not stored, and Pingora answers from what is.

@@ -202,7 +202,7 @@ async fn what_is_evicted_is_not_remembered() {
 #[tokio::test]
 async fn who_looked_before_a_response_came_and_locks_after_it_looks_again() {
     let store = store(1000);
-    let collapse = Collapse::new(Arc::clone(&store.changes));
+    let collapse = Collapse::new(Arc::clone(&store.changes), store.too_large());
     for stale in [false, true] {
         // Another fetches between the look and the lock, and holds no lock any more.
         let Locked::Write(leader) = collapse.lock(&key(), stale) else { panic!("nobody else fetches") };
