@@ -227,6 +227,23 @@ async fn a_stale_part_is_asked_about_by_its_validator_and_range() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn functions_at_the_origin_see_the_range_that_is_asked_for() {
+    let origin = Origin::start().await;
+    let code = "export const handler = async (event) => {
+  const { request } = event.Records[0].cf;
+  request.headers['x-range'] = [{ value: (request.headers.range ?? [{ value: 'none' }])[0].value }];
+  return request;
+};";
+    let config = site(&origin.url(), "hooks.origin-request = \"f\"");
+    let edge = Edge::builder().function("f", code).config(&config).start().await;
+    for (path, wanted, seen) in [("/a", "bytes=1-2", "bytes=1-2"), ("/b", "bytes=0-", "none")] {
+        assert_eq!(edge.ask(Ask::get(path).header("range", wanted)).await.status, 206);
+        let asked = origin.last();
+        assert_eq!((asked.header("x-range"), asked.header("range")), (seen, if seen == "none" { "" } else { seen }));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_origin_that_gives_no_parts_is_asked_for_the_whole_once() {
     let origin = Origin::start().await;
     origin.answer("/a", Answer::fresh_for(600, body(1_000, 1)));
