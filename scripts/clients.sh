@@ -14,6 +14,16 @@ if [ "$(cat "$clients/installed" 2>/dev/null)" != "$wanted" ]; then
   echo "$wanted" >"$clients/installed"
 fi
 command -v terraform >/dev/null || say "SKIPPED: without Terraform and a mirror of its AWS provider they are not tested"
+# AWS's client of the Runtime API, for the interpreter that custom runtimes find.
+ric='awslambdaric==4.2.2'
+if [ "$(cat "$clients/awslambdaric.installed" 2>/dev/null)" != "$ric" ]; then
+  say "installing awslambdaric into $clients"
+  version=$(/usr/bin/python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+  rm -rf "$clients/awslambdaric"
+  "$clients/bin/pip" install --quiet --disable-pip-version-check --target "$clients/awslambdaric" \
+    --python-version "$version" --only-binary :all: "$ric"
+  echo "$ric" >"$clients/awslambdaric.installed"
+fi
 if ! command -v npm >/dev/null; then
   say "SKIPPED: without npm the AWS SDK for JavaScript is not tested"
 elif [ ! -d "$clients/js/node_modules/@aws-sdk/client-cloudfront" ]; then

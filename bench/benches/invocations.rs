@@ -21,7 +21,7 @@ fn warm(bench: &mut Criterion) {
     let tokio = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("threads");
     let function = tokio.block_on(async {
         let options = Options {
-            engines: Engines { javascript: runtime_binary(), python: PathBuf::new() },
+            engines: Engines { javascript: runtime_binary(), python: PathBuf::new(), custom: PathBuf::new() },
             data_dir: directory.path().join("data"),
             environments_max: 4,
             cpu: CpuShare::Unlimited,
@@ -34,6 +34,7 @@ fn warm(bench: &mut Criterion) {
             name: "echo".into(),
             version: "$LATEST".into(),
             package: PackageSource::Directory(code),
+            layers: Vec::new(),
             handler: "index.handler".into(),
             runtime: Runtime::Nodejs22,
             interpreter: None,

@@ -10,6 +10,8 @@ const PROGRAM: &str = "selvedge-js";
 const VARIABLE: &str = "SELVEDGE_JS";
 const LIBRARY: &str = "libselvedge_python.so";
 const LIBRARY_VARIABLE: &str = "SELVEDGE_PYTHON";
+const CUSTOM: &str = "selvedge-custom";
+const CUSTOM_VARIABLE: &str = "SELVEDGE_CUSTOM";
 
 /// Starts what functions run in, as `server` says but in `data_dir`, which is made when it is missing.
 pub(crate) async fn start_functions(
@@ -17,7 +19,11 @@ pub(crate) async fn start_functions(
     data_dir: &Path,
     (log, sandbox): (LogSink, SandboxDemand),
 ) -> anyhow::Result<Arc<Functions>> {
-    let engines = Engines { javascript: find()?, python: find_library()? };
+    let engines = Engines {
+        javascript: find()?,
+        python: beside(LIBRARY, LIBRARY_VARIABLE)?,
+        custom: beside(CUSTOM, CUSTOM_VARIABLE)?,
+    };
     let data_dir = data_dir.to_path_buf();
     let Server { environments_max, cpu, tmp_bytes_max, .. } = *server;
     let options = Options { engines, data_dir, environments_max, cpu, tmp_bytes_max, log, sandbox };
@@ -40,11 +46,11 @@ pub(crate) fn find() -> anyhow::Result<PathBuf> {
     choose(stated, &own)
 }
 
-/// `$SELVEDGE_PYTHON`, or the file beside this program, which is missed only when a function needs it.
-fn find_library() -> anyhow::Result<PathBuf> {
+/// The file that `variable` names, or the one beside this program, which is missed only when a function needs it.
+fn beside(name: &str, variable: &str) -> anyhow::Result<PathBuf> {
     let own = std::env::current_exe().context("this program's own path is unknown")?;
-    let stated = std::env::var_os(LIBRARY_VARIABLE).map(PathBuf::from);
-    let path = stated.unwrap_or_else(|| own.with_file_name(LIBRARY));
+    let stated = std::env::var_os(variable).map(PathBuf::from);
+    let path = stated.unwrap_or_else(|| own.with_file_name(name));
     std::path::absolute(&path).with_context(|| format!("{} has no absolute path", path.display()))
 }
 

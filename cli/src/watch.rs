@@ -42,7 +42,9 @@ impl Watch {
     /// on, and nothing else. Called again after every reload, because a
     /// directory that was replaced is another one.
     pub(crate) fn follow(&mut self, file: &Path, deployment: &Deployment) {
-        let sources: Vec<&PackageSource> = deployment.functions.values().map(|function| &function.package).collect();
+        let functions = deployment.functions.values();
+        let sources: Vec<&PackageSource> =
+            functions.flat_map(|function| std::iter::once(&function.package).chain(&function.layers)).collect();
         let mut relevant: Vec<PathBuf> = sources.iter().map(|source| source.path().to_path_buf()).collect();
         relevant.push(file.to_path_buf());
         for path in self.watched.drain(..) {

@@ -78,6 +78,8 @@ pub(crate) struct RawCacheDisk {
 #[serde(deny_unknown_fields)]
 pub(crate) struct RawFunction {
     pub(crate) code: Option<Text>,
+    #[serde(default)]
+    pub(crate) layers: Vec<Text>,
     pub(crate) handler: Option<Text>,
     pub(crate) runtime: Option<Text>,
     pub(crate) memory_mb: Option<Spanned<i64>>,

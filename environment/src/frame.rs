@@ -12,6 +12,13 @@ use uuid::Uuid;
 pub enum Frame {
     /// PoP to environment: run the handler once.
     Invoke { id: Uuid, deadline_unix_ms: u64, event: Bytes },
+    /// PoP to environment, first, when the function is a custom runtime. Attached: a socket whose every packet
+    /// brings one connection to the Runtime API.
+    Door,
+    /// Environment to PoP, before it is ready: it has extensions, which are to hear of its end.
+    Lingers,
+    /// PoP to environment that lingers: it ends, within `limits::SHUTDOWN_MAX`.
+    Shutdown(Reason),
     /// Environment to PoP, once, by environments that loaded the code themselves.
     Ready { init_ms: f64 },
     /// Environment to PoP: the init phase failed; the environment exits.
@@ -37,10 +44,33 @@ pub enum Frame {
 pub enum Exiting {
     /// `process.exit(code)`, or the code after an uncaught exception (129) or rejection (128).
     Code(i32),
+    /// A signal ended a custom runtime's program.
+    Signal(i32),
     /// The heap or array-buffer limit inside the environment was reached.
     OutOfMemory,
     /// The watchdog inside terminated the handler at its deadline.
     Deadline,
+}
+
+/// Why an environment is ended, as extensions are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// Nobody needs it any more.
+    Spindown,
+    Timeout,
+    Failure,
+}
+
+impl Reason {
+    /// AWS: "Extensions API reference", shutdownReason.
+    #[must_use]
+    pub fn id(self) -> &'static str {
+        match self {
+            Reason::Spindown => "spindown",
+            Reason::Timeout => "timeout",
+            Reason::Failure => "failure",
+        }
+    }
 }
 
 /// A frame that cannot be one.
@@ -63,6 +93,9 @@ const ERROR: u8 = 6;
 const RESULT_TOO_LARGE: u8 = 7;
 const EXITING: u8 = 8;
 const STOPPED: u8 = 9;
+const DOOR: u8 = 10;
+const LINGERS: u8 = 11;
+const SHUTDOWN: u8 = 12;
 
 const HEADER: usize = 5;
 
@@ -92,6 +125,16 @@ impl Frame {
                 out.put_u64_le(*deadline_unix_ms);
                 out.put_slice(event);
                 INVOKE
+            }
+            Frame::Door => DOOR,
+            Frame::Lingers => LINGERS,
+            Frame::Shutdown(reason) => {
+                out.put_u8(match reason {
+                    Reason::Spindown => 0,
+                    Reason::Timeout => 1,
+                    Reason::Failure => 2,
+                });
+                SHUTDOWN
             }
             Frame::Ready { init_ms } => {
                 out.put_f64_le(*init_ms);
@@ -124,6 +167,7 @@ impl Frame {
             Frame::Exiting(exiting) => {
                 let (tag, code) = match exiting {
                     Exiting::Code(code) => (0, *code),
+                    Exiting::Signal(signal) => (3, *signal),
                     Exiting::OutOfMemory => (1, 0),
                     Exiting::Deadline => (2, 0),
                 };
@@ -144,6 +188,14 @@ impl Frame {
                 let deadline_unix_ms = body.get_u64_le();
                 Ok(Frame::Invoke { id: Uuid::from_bytes(id), deadline_unix_ms, event: body })
             }
+            DOOR if length == 0 => Ok(Frame::Door),
+            LINGERS if length == 0 => Ok(Frame::Lingers),
+            SHUTDOWN if length == 1 => match body.get_u8() {
+                0 => Ok(Frame::Shutdown(Reason::Spindown)),
+                1 => Ok(Frame::Shutdown(Reason::Timeout)),
+                2 => Ok(Frame::Shutdown(Reason::Failure)),
+                _ => Err(malformed),
+            },
             READY if length == 8 => Ok(Frame::Ready { init_ms: body.get_f64_le() }),
             INIT_FAILED => parse_json(&body).map(Frame::InitFailed).ok_or(malformed),
             LOG => Ok(Frame::Log(body)),
@@ -155,9 +207,10 @@ impl Frame {
                 (0, code) => Ok(Frame::Exiting(Exiting::Code(code))),
                 (1, _) => Ok(Frame::Exiting(Exiting::OutOfMemory)),
                 (2, _) => Ok(Frame::Exiting(Exiting::Deadline)),
+                (3, signal) => Ok(Frame::Exiting(Exiting::Signal(signal))),
                 _ => Err(malformed),
             },
-            INVOKE | READY | RESULT_TOO_LARGE | EXITING => Err(malformed),
+            INVOKE | DOOR | LINGERS | SHUTDOWN | READY | RESULT_TOO_LARGE | EXITING => Err(malformed),
             unknown => Err(FrameError::UnknownKind(unknown)),
         }
     }
@@ -217,6 +270,11 @@ mod tests {
         };
         vec![
             Frame::Invoke { id: Uuid::from_u128(7), deadline_unix_ms: 12, event: Bytes::from_static(b"{}") },
+            Frame::Door,
+            Frame::Lingers,
+            Frame::Shutdown(Reason::Spindown),
+            Frame::Shutdown(Reason::Timeout),
+            Frame::Shutdown(Reason::Failure),
             Frame::Ready { init_ms: 1.5 },
             Frame::InitFailed(error.clone()),
             Frame::Log(Bytes::from_static(b"line")),
@@ -225,6 +283,7 @@ mod tests {
             Frame::ResultTooLarge { bytes: 9 },
             Frame::Stopped(Bytes::from_static(b"here\n    at handler")),
             Frame::Exiting(Exiting::Code(129)),
+            Frame::Exiting(Exiting::Signal(11)),
             Frame::Exiting(Exiting::OutOfMemory),
             Frame::Exiting(Exiting::Deadline),
         ]

@@ -49,8 +49,14 @@ pub const TMP_FILES_PER_MB: u32 = 64;
 pub const DESCRIPTORS_MAX: u64 = 1_024;
 pub const THREADS_MAX: u64 = 64;
 
+/// The same of an environment of a custom runtime: its processes and their threads together (AWS: 1,024).
+pub const PROGRAM_TASKS_MAX: u64 = 256;
+
 /// Ours: processes and threads of all environments of one function together.
 pub const TASKS_MAX: u64 = 20_000;
+
+/// What an environment with extensions has to end by itself (AWS: "Lambda execution environment lifecycle", shutdown phase).
+pub const SHUTDOWN_MAX: Duration = Duration::from_secs(2);
 
 /// A synchronous result, bytes.
 pub const RESULT_BYTES_MAX: usize = 6 * 1024 * 1024;
@@ -63,6 +69,9 @@ pub const LOG_BYTES_MAX: usize = 1024 * 1024;
 pub const PACKAGE_ZIP_BYTES_MAX: u64 = 50 * 1024 * 1024;
 pub const PACKAGE_BYTES_MAX: u64 = if FUZZING { 256 * 1024 } else { 250 * 1024 * 1024 };
 pub const PACKAGE_FILES_MAX: usize = if FUZZING { 16 } else { 100_000 };
+
+/// Layers of a function (AWS: "Managing Lambda dependencies with layers").
+pub const LAYERS_MAX: usize = 5;
 
 /// All variables of a function together, bytes of keys and values.
 pub const VARIABLES_BYTES_MAX: usize = 4 * 1024;

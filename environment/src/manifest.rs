@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::PathBuf;
 
 /// Everything a template loads one function version from.
@@ -18,6 +19,8 @@ pub struct Manifest {
     pub handler: String,
     /// Absolute path of the unpacked package: the only code the environment may read.
     pub code_dir: PathBuf,
+    /// Absolute path of the function's unpacked layers, which are at [`LAYERS_DIR`] inside.
+    pub layers_dir: Option<PathBuf>,
     /// Absolute path of the template's private directory. Where an environment cannot have a /tmp of
     /// its own, `<tmp_root>/<environment id>` stands in for it.
     pub tmp_root: PathBuf,
@@ -36,6 +39,15 @@ pub struct Manifest {
     /// Bytes of the largest result the environment may send.
     pub result_bytes_max: usize,
 }
+
+/// Where environments see the function's layers.
+pub const LAYERS_DIR: &str = "/opt";
+
+/// Where a custom runtime finds the Runtime API, inside its environment.
+pub const RUNTIME_API: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 9001);
+
+/// What a custom runtime's program is called, in the package.
+pub const BOOTSTRAP: &str = "bootstrap";
 
 /// The handler of a process that compiles a package and runs nothing of it. No function's handler looks like it.
 pub const COMPILES: &str = "<compile>";
@@ -76,6 +88,9 @@ pub enum Runtime {
     Python313,
     #[serde(rename = "python3.14")]
     Python314,
+    /// The function brings its runtime: an executable named `bootstrap` (AWS: "Building a custom runtime for Lambda").
+    #[serde(rename = "provided.al2023")]
+    ProvidedAl2023,
 }
 
 /// What a runtime's handlers are written in.
@@ -83,6 +98,8 @@ pub enum Runtime {
 pub enum Language {
     JavaScript,
     Python,
+    /// Any: the function's own program speaks the Runtime API.
+    Custom,
 }
 
 impl Language {
@@ -92,19 +109,21 @@ impl Language {
         match self {
             Language::JavaScript => "JavaScript",
             Language::Python => "Python",
+            Language::Custom => "custom runtime",
         }
     }
 }
 
 impl Runtime {
     /// Every runtime this build can start.
-    pub const ALL: [Runtime; 6] = [
+    pub const ALL: [Runtime; 7] = [
         Runtime::Nodejs22,
         Runtime::Nodejs24,
         Runtime::Python311,
         Runtime::Python312,
         Runtime::Python313,
         Runtime::Python314,
+        Runtime::ProvidedAl2023,
     ];
 
     /// The AWS identifier, for example `nodejs22.x`.
@@ -117,6 +136,7 @@ impl Runtime {
             Runtime::Python312 => "python3.12",
             Runtime::Python313 => "python3.13",
             Runtime::Python314 => "python3.14",
+            Runtime::ProvidedAl2023 => "provided.al2023",
         }
     }
 
@@ -126,6 +146,7 @@ impl Runtime {
         match self {
             Runtime::Nodejs22 | Runtime::Nodejs24 => Language::JavaScript,
             Runtime::Python311 | Runtime::Python312 | Runtime::Python313 | Runtime::Python314 => Language::Python,
+            Runtime::ProvidedAl2023 => Language::Custom,
         }
     }
 

@@ -31,6 +31,9 @@ impl ErrorPayload {
                 "requestId": request_id,
                 "stackTrace": trace,
             }),
+            Language::Custom => {
+                json!({"errorMessage": error_message, "errorType": error_type, "stackTrace": trace})
+            }
         }
     }
 
@@ -79,6 +82,18 @@ impl ErrorPayload {
         }
     }
 }
+
+/// What Lambda says of a process that ended by itself (AWS: "Troubleshoot execution issues in Lambda").
+#[must_use]
+pub fn exit_message(reason: &str) -> String {
+    if reason == ENDED_WELL {
+        return "Runtime exited without providing a reason".to_owned();
+    }
+    format!("Runtime exited with error: {reason}")
+}
+
+/// The reason of a process that ended in good order, and should not have.
+const ENDED_WELL: &str = "exit status 0";
 
 /// How one invocation ended.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@
 
 use crate::network::{Caller, NetworkGuard};
 use crate::package::is_bytecode_name;
-use crate::watch::over_memory;
+use crate::watch::{Memory, over_memory};
 use crate::zygote::Running;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -71,7 +71,7 @@ impl Compiler<'_> {
         if let Some(listener) = child.listener.take() {
             self.network.expect(listener, self.caller);
         }
-        let over = over_memory(child.pid, self.zygote.anonymous_bytes, manifest.memory_mb);
+        let over = over_memory(Memory::of(&child, self.zygote.anonymous_bytes), manifest.memory_mb);
         tokio::select! {
             pieces = tokio::time::timeout(COMPILE_MAX, take_pieces(stream, &manifest.code_dir)) => {
                 pieces.unwrap_or(Err(CompileError::Time))?;

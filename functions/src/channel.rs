@@ -3,10 +3,11 @@
 //! every read of the other end, which would wake the PoP in the middle of each
 //! invocation for nothing.
 
-use crate::sys::watch_socket;
+use crate::sys::{send_packet, watch_socket};
 use bytes::{Buf, BytesMut};
 use std::cell::RefCell;
 use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -22,6 +23,11 @@ impl Channel {
     pub(crate) fn new(socket: UnixStream) -> io::Result<Channel> {
         socket.set_nonblocking(true)?;
         Ok(Channel { socket: watch_socket(socket, Interest::READABLE)? })
+    }
+
+    /// Another descriptor of it.
+    pub(crate) fn duplicate(&self) -> io::Result<UnixStream> {
+        self.socket.get_ref().try_clone()
     }
 
     /// Appends what is there, 0 bytes at the end. Makes no system call unless the socket has news.
@@ -44,6 +50,11 @@ impl Channel {
             }
             return Ok(read);
         }
+    }
+
+    /// Writes `bytes`, which are short, with `descriptor` attached. Before anything else is written.
+    pub(crate) fn send_attached(&self, bytes: &[u8], descriptor: BorrowedFd<'_>) -> io::Result<()> {
+        send_packet(self.socket.get_ref().as_fd(), bytes, Some(descriptor))
     }
 
     /// Writes some of `out`, which must have some, and removes that.

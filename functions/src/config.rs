@@ -16,6 +16,8 @@ pub struct FunctionConfig {
     /// `$LATEST` or a number, as in `context.functionVersion`.
     pub version: String,
     pub package: PackageSource,
+    /// Unpacked over each other in this order, environments see them as `/opt`.
+    pub layers: Vec<PackageSource>,
     /// Handler string, for example `index.handler` (AWS: "Define Lambda function handler in Node.js").
     pub handler: String,
     pub runtime: Runtime,

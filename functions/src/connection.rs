@@ -4,6 +4,7 @@
 
 use crate::channel::Channel;
 use crate::cpu::{Near, Pace};
+use crate::leaving::{Exit, Last};
 use crate::parent::Child;
 use crate::phase::Phase;
 use crate::pool::Place;
@@ -11,12 +12,14 @@ use crate::scratch::Holder;
 use crate::template::BuildError;
 use crate::watch::{Memory, over_memory};
 use bytes::{Bytes, BytesMut};
+use environment::frame::Reason;
 use environment::limits::KILL_GRACE;
 use environment::{Frame, FrameDecoder};
 use std::io;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 /// One environment.
@@ -38,6 +41,13 @@ pub(crate) struct Environment {
     /// Where its `/tmp` is counted, when that is memory.
     pub(crate) scratch: Option<Arc<Holder>>,
     tmp: PathBuf,
+    /// Whether it has extensions, which are told of its end, and why that is.
+    lingers: bool,
+    reason: Reason,
+    memory_mb: u32,
+    /// When its programs were last looked at while they rest, and the processor time that they had used at first.
+    at_rest: Option<(Instant, Duration)>,
+    exit: Exit,
     #[expect(dead_code, reason = "held for as long as the environment lives")]
     place: Place<Environment>,
 }
@@ -50,17 +60,106 @@ pub(crate) struct Forked {
     pub(crate) child: Child,
     pub(crate) pace: Pace,
     pub(crate) scratch: Option<Arc<Holder>>,
+    pub(crate) exit: Exit,
 }
 
 impl Environment {
     /// Takes over a forked environment; `tmp` is its private directory.
     pub(crate) fn new(forked: Forked, shared_bytes: u64, tmp: PathBuf, place: Place<Environment>) -> Environment {
-        let Forked { channel, child, pace, scratch, .. } = forked;
-        let memory = Memory::of(child.pid, shared_bytes);
+        let Forked { channel, child, pace, scratch, exit, .. } = forked;
+        let (lingers, reason, memory_mb) = (false, Reason::Spindown, 0);
+        let memory = Memory::of(&child, shared_bytes);
         let (decoder, out, idle_lines) = (FrameDecoder::default(), BytesMut::new(), Vec::new());
         let look = Box::pin(sleep_until(Instant::now()));
         let near = Near::default();
-        Environment { channel, decoder, out, look, child, memory, pace, near, idle_lines, scratch, tmp, place }
+        Environment {
+            channel,
+            decoder,
+            out,
+            look,
+            child,
+            memory,
+            pace,
+            near,
+            idle_lines,
+            scratch,
+            tmp,
+            lingers,
+            reason,
+            memory_mb,
+            at_rest: None,
+            exit,
+            place,
+        }
+    }
+
+    /// What it has at a deadline to end by itself. Programs are not asked to.
+    pub(crate) fn grace(&self) -> Duration {
+        if self.child.household.is_some() { Duration::ZERO } else { KILL_GRACE }
+    }
+
+    /// Ends it, at once where it has no extensions.
+    pub(crate) fn end(&mut self, reason: Reason) {
+        self.reason = reason;
+        if !self.lingers {
+            self.child.kill();
+        }
+    }
+
+    /// Ends it at once.
+    pub(crate) fn kill(&mut self) {
+        self.lingers = false;
+        self.child.kill();
+    }
+
+    /// Hands it over to whoever tells its extensions.
+    fn linger(&mut self) {
+        let household = self.child.household.clone();
+        let runtime = tokio::runtime::Handle::try_current();
+        let (Ok(runtime), Ok(socket), Some(household), Some(place)) =
+            (runtime, self.channel.duplicate(), household, self.exit.leaving.place())
+        else {
+            return;
+        };
+        let memory = std::mem::replace(&mut self.memory, Memory::of_nobody());
+        let (process, reason, memory_mb) = (self.child.handle(), self.reason, self.memory_mb);
+        let exit = self.exit.clone();
+        self.child.let_go();
+        runtime.spawn(Last { process, household, socket, reason, memory, memory_mb, exit, place }.run());
+    }
+
+    /// From here until [`Environment::wake`] no program of it runs, as in Lambda. Engines stand still by
+    /// themselves: they wait for the next frame.
+    pub(crate) fn rest(&self) {
+        if self.child.household.is_some() {
+            self.child.stop();
+        }
+    }
+
+    /// Before its next invocation.
+    pub(crate) fn wake(&mut self) {
+        self.at_rest = None;
+        if self.child.household.is_some() {
+            self.child.go_on();
+        }
+    }
+
+    /// Whether its programs stand still: those of an idle environment are stopped, and cannot go on by themselves.
+    pub(crate) fn stands_still(&mut self) -> bool {
+        if self.child.household.is_none() {
+            return true;
+        }
+        if self.at_rest.is_some_and(|(looked, _)| looked.elapsed() < LOOK_AT_REST_EVERY) {
+            return true;
+        }
+        let Some(used) = self.child.cpu_time() else { return false };
+        let before = self.at_rest.map_or(used, |(_, before)| before);
+        self.at_rest = Some((Instant::now(), before));
+        let stands = used.saturating_sub(before) <= AT_REST_MAX;
+        if !stands {
+            tracing::warn!(function = %self.exit.function, "an idle environment's programs ran, it is ended");
+        }
+        stands
     }
 
     /// Whether an idle environment is still there and can run the next invocation. Lines it wrote
@@ -106,9 +205,11 @@ impl Environment {
     /// Waits until an environment has done what it does before its first invocation. Lines it writes
     /// go to `log`.
     pub(crate) async fn ready(&mut self, phase: Phase, memory_mb: u32, log: &mut BytesMut) -> Result<(), BuildError> {
-        let over = over_memory(self.child.pid, self.memory.shared_bytes(), memory_mb);
+        let limit = phase.limit() + self.grace();
+        self.memory_mb = memory_mb;
+        let over = over_memory(Memory::of(&self.child, self.memory.shared_bytes()), memory_mb);
         tokio::select! {
-            ready = tokio::time::timeout(phase.limit() + KILL_GRACE, self.ready_frame(phase, memory_mb, log)) => {
+            ready = tokio::time::timeout(limit, self.ready_frame(phase, memory_mb, log)) => {
                 ready.unwrap_or_else(|_| Err(phase.failed(phase.timed_out())))
             }
             () = over => Err(phase.failed(phase.out_of_memory(memory_mb))),
@@ -119,6 +220,7 @@ impl Environment {
         loop {
             match self.decoder.next_frame() {
                 Ok(Some(Frame::Ready { .. })) => return Ok(()),
+                Ok(Some(Frame::Lingers)) => self.lingers = true,
                 Ok(Some(Frame::InitFailed(error))) => return Err(phase.failed(error)),
                 Ok(Some(Frame::Log(line))) => crate::log::put_line(log, &line),
                 Ok(Some(Frame::Stopped(text))) => {
@@ -140,7 +242,11 @@ impl Environment {
 
 impl Drop for Environment {
     fn drop(&mut self) {
-        self.child.kill();
+        if self.lingers {
+            self.linger();
+        } else {
+            self.child.kill();
+        }
         let tmp = std::mem::take(&mut self.tmp);
         // One that has a /tmp of its own never had this directory.
         if !tmp.exists() {
@@ -159,6 +265,9 @@ impl Drop for Environment {
     }
 }
 
+const LOOK_AT_REST_EVERY: Duration = Duration::from_secs(5);
+/// What stopping takes, and the clock's step.
+const AT_REST_MAX: Duration = Duration::from_millis(50);
 const READ_BYTES: usize = 16 * 1024;
 const OUT_BYTES_KEPT: usize = 64 * 1024;
 const IDLE_READS_MAX: usize = 64;

@@ -19,6 +19,7 @@ use crate::parent::Child;
 use brake::Brake;
 use environment::limits::{CORE_MB, CPU_BURST};
 pub(crate) use near::Near;
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
@@ -110,6 +111,11 @@ impl Pace {
         let allowance = is_held.then(|| Allowance::of(memory_mb));
         let weight = allowance.as_ref().and_then(|allowance| Weight::of(allowance.share));
         Pace { allowance, brake: Brake::new(keeping), weight, parent_closed, seen: false }
+    }
+
+    /// For a process that will start others, before it does: where there are control groups they are all born in its.
+    pub(crate) async fn hold_all(&mut self, child: &Child) -> io::Result<()> {
+        if self.allowance.is_some() { self.brake.make_group(child.pid).await } else { Ok(()) }
     }
 
     /// One look at an invocation that began at `started` and should answer before `deadline`. Returns

@@ -144,6 +144,7 @@ impl Core {
             match self.pool.take().await.map_err(throttled)? {
                 Taken::Idle(mut environment) => {
                     if environment.is_usable() {
+                        environment.wake();
                         return Ok((environment, Start::Warm));
                     }
                 }
@@ -188,7 +189,7 @@ impl Core {
     /// Builds the template when there is none, and says so in the function's log.
     async fn init_ahead(self: &Arc<Self>) {
         match self.template().await {
-            Ok((template, true)) if self.config.snap_start != SnapStart::Never => {
+            Ok((template, true)) if self.is_copied() => {
                 let mut line = BytesMut::new();
                 log::put_init(&mut line, template.init);
                 self.log().write(&self.name, line.freeze());
@@ -251,7 +252,7 @@ impl Core {
             }
             let zygote = self.zygote.running().await;
             let zygote = zygote.ok_or_else(|| BuildError::Fork("the zygote is not running".into()))?;
-            if self.config.snap_start == SnapStart::Never {
+            if !self.is_copied() {
                 return Ok(Template::none(&zygote));
             }
             let plan = template::Plan {
@@ -275,6 +276,11 @@ impl Core {
         built
     }
 
+    /// Whether environments may be copies of an initialised process: a custom runtime's programs cannot be copied.
+    fn is_copied(&self) -> bool {
+        self.config.snap_start != SnapStart::Never && self.config.runtime.language() != Language::Custom
+    }
+
     /// What follows from an init phase that cannot be shared.
     fn judge(&self, template: Template, lines: &mut BytesMut) -> Result<Template, BuildError> {
         let Some(reason) = &template.unshared else { return Ok(template) };
@@ -293,7 +299,7 @@ impl Core {
     /// Whose network calls come from the template and its environments.
     fn caller(&self) -> Caller {
         let (function, policy) = (Arc::clone(&self.name), self.config.network.clone());
-        Caller { function, policy, forks: Forks::default(), log: self.shared.log.clone() }
+        Caller { function, policy, forks: Forks::default(), door: None, log: self.shared.log.clone() }
     }
 
     fn rebuild_when_gone(self: &Arc<Self>, template: &Arc<Template>) {

@@ -6,9 +6,10 @@ use crate::config::{FunctionConfig, SnapStart};
 use crate::connection::Environment;
 use crate::cpu::{CpuKeeping, CpuShare};
 use crate::function::{Core, Function};
+use crate::leaving::Leaving;
 use crate::log::Log;
 use crate::network::NetworkGuard;
-use crate::package::{self, PackageDigest, PackageError};
+use crate::package::{self, Installed, PackageDigest, PackageError};
 use crate::pool::Capacity;
 use crate::program::Engines;
 use crate::scratch::Scratch;
@@ -97,13 +98,14 @@ type Prepared = Mutex<Vec<Weak<Core>>>;
 /// What every function uses.
 #[derive(Debug)]
 pub(crate) struct Shared {
-    pub(crate) zygotes: Zygotes,
+    pub(crate) zygotes: Arc<Zygotes>,
     pub(crate) log: Log,
     pub(crate) network: NetworkGuard,
     pub(crate) capacity: Arc<Capacity<Environment>>,
     pub(crate) cpu: CpuKeeping,
     /// `None` where `/tmp` is on a disk.
     pub(crate) scratch: Option<Arc<Scratch>>,
+    pub(crate) leaving: Leaving,
     ids: AtomicU64,
     stopping: AtomicBool,
 }
@@ -134,7 +136,7 @@ impl Functions {
         let log = Log::start(logs.clone(), options.log).map_err(|source| failed(&logs, source))?;
         // Before there are processes: they stay where they are born.
         let cpu = CpuKeeping::choose(options.cpu);
-        let zygotes = Zygotes::start(options.engines, options.sandbox).await?;
+        let zygotes = Arc::new(Zygotes::start(options.engines, options.sandbox).await?);
         let network = NetworkGuard::start().map_err(StartError::Network)?;
         let scratch = zygotes.give_own_tmp().await.then(|| Scratch::new(options.tmp_bytes_max, log.clone()));
         if let Some(scratch) = &scratch {
@@ -145,7 +147,8 @@ impl Functions {
         remove_packages(packages.clone()).await;
         let prepared = Arc::new(Prepared::default());
         let (ids, stopping) = (AtomicU64::new(1), AtomicBool::new(false));
-        let shared = Arc::new(Shared { zygotes, log, network, capacity, cpu, scratch, ids, stopping });
+        let shared =
+            Arc::new(Shared { zygotes, log, network, capacity, cpu, scratch, leaving: Leaving::new(), ids, stopping });
         let sweeper = tokio::spawn(sweep(Swept::of(&shared), Arc::clone(&prepared), packages.clone()));
         Ok(Arc::new(Functions { shared, packages, tmp, prepared, sweeper }))
     }
@@ -176,7 +179,7 @@ impl Functions {
             path: tmp_root.clone(),
             source,
         })?;
-        let manifest = manifest(config, package.code_dir.clone(), tmp_root);
+        let manifest = manifest(config, &package, tmp_root);
         let core = Arc::new(Core::new(&self.shared, config.clone(), package, (manifest, zygote)));
         self.prepared.lock().push(Arc::downgrade(&core));
         core.warm().await;
@@ -191,6 +194,7 @@ impl Functions {
         for core in living(&self.prepared) {
             core.close().await;
         }
+        self.shared.leaving.wait().await;
         self.shared.zygotes.stop().await;
         let log = self.shared.log.clone();
         let _ = tokio::task::spawn_blocking(move || log.flush()).await;
@@ -235,41 +239,45 @@ struct Swept {
     capacity: Arc<Capacity<Environment>>,
     cpu: CpuKeeping,
     scratch: Option<Arc<Scratch>>,
+    zygotes: Arc<Zygotes>,
 }
 
 impl Swept {
     fn of(shared: &Shared) -> Swept {
         let scratch = shared.scratch.as_ref().map(Arc::clone);
-        Swept { capacity: Arc::clone(&shared.capacity), cpu: shared.cpu.clone(), scratch }
+        let (capacity, zygotes) = (Arc::clone(&shared.capacity), Arc::clone(&shared.zygotes));
+        Swept { capacity, cpu: shared.cpu.clone(), scratch, zygotes }
     }
 }
 
 /// Discards what was idle for too long, what ended while it was idle, and who holds too much in `/tmp`.
 async fn sweep(swept: Swept, prepared: Arc<Prepared>, packages: PathBuf) {
-    let Swept { capacity, cpu, scratch } = swept;
+    let Swept { capacity, cpu, scratch, zygotes } = swept;
     let scratch = async move {
         match scratch {
             Some(scratch) => scratch.keep().await,
             None => std::future::pending().await,
         }
     };
-    tokio::join!(scratch, sweep_idle(capacity, cpu, (prepared, packages)));
+    tokio::join!(scratch, sweep_idle(capacity, cpu, zygotes, (prepared, packages)));
 }
 
 async fn sweep_idle(
     capacity: Arc<Capacity<Environment>>,
     cpu: CpuKeeping,
+    zygotes: Arc<Zygotes>,
     (prepared, packages): (Arc<Prepared>, PathBuf),
 ) {
     let mut packages_at = Instant::now() + PACKAGES_EVERY;
     loop {
         tokio::time::sleep(SWEEP_EVERY).await;
         for core in living(&prepared) {
-            core.pool.discard(Environment::is_usable);
+            core.pool.discard(|environment| environment.is_usable() && environment.stands_still());
             core.retire_idle_template();
         }
         capacity.expire(Instant::now());
         cpu.sweep();
+        zygotes.retire_unused();
         if Instant::now() >= packages_at {
             remove_packages(packages.clone()).await;
             packages_at = Instant::now() + PACKAGES_EVERY;
@@ -287,7 +295,7 @@ async fn remove_packages(packages: PathBuf) {
     }
 }
 
-fn manifest(config: &FunctionConfig, code_dir: PathBuf, tmp_root: PathBuf) -> Manifest {
+fn manifest(config: &FunctionConfig, package: &Installed, tmp_root: PathBuf) -> Manifest {
     let (name, version) = (&config.name, &config.version);
     let today = time::OffsetDateTime::now_utc().date();
     let (year, month, day) = (today.year(), u8::from(today.month()), today.day());
@@ -297,7 +305,8 @@ fn manifest(config: &FunctionConfig, code_dir: PathBuf, tmp_root: PathBuf) -> Ma
         invoked_function_arn: format!("arn:aws:lambda:us-east-1:000000000000:function:{name}:{version}"),
         runtime: config.runtime,
         handler: config.handler.clone(),
-        code_dir,
+        code_dir: package.code_dir.clone(),
+        layers_dir: package.layers_dir.clone(),
         tmp_root,
         variables: config.variables.clone(),
         memory_mb: config.memory_mb,

@@ -6,11 +6,13 @@
 
 mod address;
 mod call;
+mod door;
 mod forks;
 mod notification;
 mod policy;
 mod serve;
 
+pub(crate) use door::Door;
 pub(crate) use forks::Forks;
 pub use policy::{AllowedError, NetworkPolicy};
 
@@ -32,6 +34,8 @@ pub(crate) struct Caller {
     pub(crate) function: Arc<str>,
     pub(crate) policy: NetworkPolicy,
     pub(crate) forks: Forks,
+    /// Where connections to the Runtime API go, when it is one environment of a custom runtime.
+    pub(crate) door: Option<Door>,
     pub(crate) log: Log,
 }
 

@@ -7,11 +7,15 @@ mod archive;
 mod directory;
 mod handler;
 mod install;
+mod layers;
 mod lease;
 mod listing;
 
 use crate::config::{FunctionConfig, PackageSource};
-use environment::limits::{PACKAGE_BYTES_MAX, PACKAGE_FILES_MAX, PACKAGE_ZIP_BYTES_MAX};
+use environment::limits::{LAYERS_MAX, PACKAGE_BYTES_MAX, PACKAGE_FILES_MAX, PACKAGE_ZIP_BYTES_MAX};
+use environment::manifest::BOOTSTRAP;
+use layers::Layers;
+use listing::Listing;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -56,6 +60,16 @@ pub enum PackageError {
     Link(String),
     #[error("package entry {0:?} is not a file, directory or link")]
     Special(String),
+    #[error("{BOOTSTRAP} {0}: a custom runtime's package has an executable file of this name at its top")]
+    Bootstrap(&'static str),
+    #[error("layer {}: {source}", path.display())]
+    Layer { path: PathBuf, source: Box<PackageError> },
+    #[error("function has {layers} layers, at most {LAYERS_MAX} are allowed")]
+    TooManyLayers { layers: usize },
+    #[error("layer entry {0:?}: extensions are processes, which only functions of runtime provided.al2023 have")]
+    Extension(String),
+    #[error("package and layers have more than {PACKAGE_BYTES_MAX} bytes unpacked together")]
+    TooLargeTogether,
     #[error("handler {handler:?} {reason}")]
     Handler { handler: String, reason: String },
 }
@@ -66,31 +80,43 @@ impl PackageError {
         move |source| PackageError::Read { path, source }
     }
 
+    fn layer(source: &PackageSource) -> impl FnOnce(PackageError) -> PackageError {
+        let path = source.path().to_path_buf();
+        move |source| PackageError::Layer { path, source: Box::new(source) }
+    }
+
     fn write(path: &Path) -> impl FnOnce(io::Error) -> PackageError {
         let path = path.to_path_buf();
         move |source| PackageError::Write { path, source }
     }
 }
 
-/// Checks that the package is there, within the limits, safe to unpack, and has the handler's
-/// module. Returns the digest of its content. Reads files; blocks.
+/// Checks that the package and the layers are there, within the limits, safe to unpack, and have the handler's
+/// module. Returns the digest of their content. Reads files; blocks.
 ///
 /// # Errors
 /// The first rule the package breaks.
 pub fn check_package(config: &FunctionConfig) -> Result<PackageDigest, PackageError> {
-    let (listing, digest) = match &config.package {
+    let (listing, digest) = read(&config.package)?;
+    let layers = Layers::read(&config.layers)?;
+    layers.fit(&listing)?;
+    handler::check(config, &listing, &layers)?;
+    Ok(layers.digest_with(digest))
+}
+
+/// What a package contains, and its digest.
+fn read(source: &PackageSource) -> Result<(Listing, PackageDigest), PackageError> {
+    match source {
         PackageSource::Directory(path) => {
             let listing = directory::list(path)?;
             let digest = directory::digest(path, &listing)?;
-            (listing, digest)
+            Ok((listing, digest))
         }
         PackageSource::Zip(path) => {
             let mut opened = archive::Opened::open(path)?;
-            (opened.list()?, opened.digest()?)
+            Ok((opened.list()?, opened.digest()?))
         }
-    };
-    handler::check(config, &listing)?;
-    Ok(digest)
+    }
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! `template` and `function`.
 
 use crate::control::{ControlSocket, Received};
+use crate::household::Household;
 use crate::sys;
 use environment::{ControlReply, ControlRequest, Exit};
 use nix::sys::signal::Signal;
@@ -124,6 +125,10 @@ pub(crate) struct Child {
     /// In the PoP's own pid namespace.
     pub(crate) pid: i32,
     pidfd: Arc<OwnedFd>,
+    /// Everybody it will start, where it may: they end with it.
+    pub(crate) household: Option<Arc<Household>>,
+    /// Somebody else ends it.
+    is_let_go: bool,
     exited: Option<oneshot::Receiver<Exit>>,
     /// Where the network calls of a zygote's child arrive, once it says so.
     pub(crate) listener: Option<oneshot::Receiver<OwnedFd>>,
@@ -154,19 +159,36 @@ impl Child {
         sys::send_signal(self.pidfd.as_fd(), Signal::SIGKILL);
     }
 
+    /// Leaves its end to whoever has its handle.
+    pub(crate) fn let_go(&mut self) {
+        self.is_let_go = true;
+    }
+
     /// Stops it until [`Child::go_on`].
     pub(crate) fn stop(&self) {
-        sys::send_signal(self.pidfd.as_fd(), Signal::SIGSTOP);
+        self.signal(Signal::SIGSTOP);
     }
 
     /// Ends a stop.
     pub(crate) fn go_on(&self) {
-        sys::send_signal(self.pidfd.as_fd(), Signal::SIGCONT);
+        self.signal(Signal::SIGCONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        match &self.household {
+            // One that is gone and was reaped may have left its number to somebody else's group.
+            Some(household) if sys::is_alive(self.pidfd.as_fd()) => household.signal(signal),
+            Some(_) => {}
+            None => sys::send_signal(self.pidfd.as_fd(), signal),
+        }
     }
 
     /// CPU time it used; `None` when it is gone.
     pub(crate) fn cpu_time(&self) -> Option<Duration> {
-        sys::cpu_time(self.pid)
+        match &self.household {
+            Some(household) => household.cpu_time(),
+            None => sys::cpu_time(self.pid),
+        }
     }
 
     /// How it ended, when its parent says so within a moment.
@@ -178,7 +200,9 @@ impl Child {
 
 impl Drop for Child {
     fn drop(&mut self) {
-        self.kill();
+        if !self.is_let_go {
+            self.kill();
+        }
     }
 }
 
@@ -248,7 +272,14 @@ impl Routes {
         let (exit, exited) = oneshot::channel();
         self.exits.lock().insert(id, exit);
         let pid = pid_behind(&pidfd).unwrap_or(pid);
-        let child = Child { pid, pidfd: Arc::new(pidfd), exited: Some(exited), listener: None };
+        let child = Child {
+            pid,
+            pidfd: Arc::new(pidfd),
+            exited: Some(exited),
+            household: None,
+            is_let_go: false,
+            listener: None,
+        };
         // Nobody waits any more: dropping the child kills it.
         if let Some(answer) = answer {
             let _ = answer.send(Ok(child));

@@ -5,6 +5,7 @@ use crate::log::Start;
 use crate::template::BuildError;
 use environment::control::EXIT_OUT_OF_MEMORY;
 use environment::limits::{INIT_TIMEOUT, RESTORE_TIMEOUT};
+use environment::outcome::exit_message;
 use environment::{ErrorPayload, Exit};
 use libc::SIGKILL;
 use std::time::Duration;
@@ -54,7 +55,7 @@ impl Phase {
             // Without a report its parent was killed, too.
             Some(Exit::Signal(SIGKILL)) | None => return BuildError::Lost,
             Some(Exit::Code(EXIT_OUT_OF_MEMORY)) => self.out_of_memory(memory_mb),
-            Some(exit) => return self.broken(&format!("Runtime exited with error: {exit}")),
+            Some(exit) => return self.broken(&exit_message(&exit.to_string())),
         };
         self.failed(error)
     }

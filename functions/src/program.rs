@@ -2,7 +2,7 @@
 
 use crate::config::FunctionConfig;
 use crate::zygote::ZygoteError;
-use environment::Language;
+use environment::{Language, Layer};
 use std::ffi::OsString;
 use std::os::fd::RawFd;
 use std::path::{Path, PathBuf};
@@ -16,6 +16,8 @@ pub struct Engines {
     /// `libselvedge_python.so`, which makes an interpreter a zygote. Need not be there as long as no function
     /// is written in Python.
     pub python: PathBuf,
+    /// The `selvedge-custom` program. Need not be there as long as no function is a custom runtime.
+    pub custom: PathBuf,
 }
 
 /// What a zygote is started with. Functions with the same one share a zygote.
@@ -23,6 +25,7 @@ pub struct Engines {
 pub(crate) enum Program {
     JavaScript { binary: PathBuf },
     Python { interpreter: PathBuf, library: PathBuf },
+    Custom { binary: PathBuf },
 }
 
 impl Program {
@@ -36,6 +39,7 @@ impl Program {
             (Language::Python, None) => {
                 Program::Python { interpreter: config.runtime.id().into(), library: engines.python.clone() }
             }
+            (Language::Custom, _) => Program::Custom { binary: engines.custom.clone() },
             (Language::JavaScript, _) => Program::JavaScript { binary: engines.javascript.clone() },
         }
     }
@@ -43,7 +47,7 @@ impl Program {
     /// What is named when it does not start.
     pub(crate) fn path(&self) -> &Path {
         match self {
-            Program::JavaScript { binary } => binary,
+            Program::JavaScript { binary } | Program::Custom { binary } => binary,
             Program::Python { interpreter, .. } => interpreter,
         }
     }
@@ -54,7 +58,19 @@ impl Program {
             Program::Python { library, .. } if !library.is_file() => {
                 Err(ZygoteError::Library { library: library.clone() })
             }
+            Program::Custom { binary } if !binary.is_file() => Err(ZygoteError::Custom { binary: binary.clone() }),
             _ => Ok(()),
+        }
+    }
+
+    /// The layers without which its functions do not run, whatever the operator demands: programs would
+    /// outlive their environment, or find the Runtime API of another.
+    pub(crate) fn needs(&self) -> &[Layer] {
+        match self {
+            Program::JavaScript { .. } | Program::Python { .. } => &[],
+            Program::Custom { .. } => {
+                &[Layer::Namespaces, Layer::Files, Layer::Tmp, Layer::SystemCalls, Layer::Network]
+            }
         }
     }
 
@@ -62,7 +78,7 @@ impl Program {
     pub(crate) fn command(&self, control: RawFd) -> Command {
         let mut command = Command::new(self.path());
         match self {
-            Program::JavaScript { .. } => {
+            Program::JavaScript { .. } | Program::Custom { .. } => {
                 command.arg("zygote").arg("--control-fd").arg(control.to_string());
             }
             Program::Python { library, .. } => {

@@ -13,6 +13,7 @@ pub(crate) async fn fill(core: &Weak<Core>) -> Result<(), BuildError> {
     while let Some(place) = pool.reserve().await {
         let Some(core) = core.upgrade() else { return Ok(()) };
         let (environment, _) = core.create(place).await?;
+        environment.rest();
         pool.put(environment);
     }
     Ok(())

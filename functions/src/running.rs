@@ -10,9 +10,10 @@ use crate::log::{self, Failure, Report, Start};
 use crate::watch::{Effort, Watch};
 use bytes::{Bytes, BytesMut};
 use environment::control::EXIT_OUT_OF_MEMORY;
-use environment::frame::Exiting;
+use environment::frame::{Exiting, Reason};
 use environment::limits::{LOG_BYTES_MAX, RESULT_BYTES_MAX};
-use environment::{ErrorPayload, Exit, Frame, FrameError, Outcome};
+use environment::outcome::exit_message;
+use environment::{ErrorPayload, Exit, Frame, FrameError, Language, Outcome};
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -79,6 +80,7 @@ impl Running {
         let deadline = deadline.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
         let deadline_unix_ms = u64::try_from(deadline).unwrap_or(u64::MAX);
         if let Err(error) = (Frame::Invoke { id, deadline_unix_ms, event }).encode(&mut environment.out) {
+            environment.rest();
             core.pool.give_back(environment);
             return Err(error);
         }
@@ -89,7 +91,7 @@ impl Running {
         }
         environment.near.begin(environment.child.pid);
         let started = Instant::now();
-        let watch = Watch::new(started, timeout);
+        let watch = Watch::new(started, timeout, environment.grace());
         let (untaken, spoke, stopped) = (false, false, None);
         let active = Active {
             core,
@@ -209,10 +211,14 @@ impl Active {
             Frame::ResultTooLarge { bytes } => Ended::too_large(usize::try_from(bytes).unwrap_or(usize::MAX)),
             Frame::Exiting(Exiting::Deadline) => self.timed_out(),
             Frame::Exiting(Exiting::OutOfMemory) => self.out_of_memory(),
-            Frame::Exiting(Exiting::Code(code)) => Ended::broken(format!("exit status {code}")),
+            Frame::Exiting(Exiting::Code(code)) => Ended::broken(Exit::Code(code).to_string()),
+            Frame::Exiting(Exiting::Signal(signal)) => Ended::broken(Exit::Signal(signal).to_string()),
             Frame::InitFailed(error) => Ended { outcome: Outcome::InitFailed(error), reusable: false, lost: None },
             Frame::Ready { .. } => return None,
-            Frame::Invoke { .. } => Ended::broken("protocol: an environment sent an invocation".into()),
+            Frame::Lingers => return None,
+            Frame::Invoke { .. } | Frame::Door | Frame::Shutdown(_) => {
+                Ended::broken("protocol: an environment sent an invocation".into())
+            }
         };
         Some(ended)
     }
@@ -239,7 +245,7 @@ impl Active {
         let now = Instant::now();
         self.flush_log();
         if self.watch.is_over(now) {
-            self.environment.child.kill();
+            self.environment.end(Reason::Timeout);
             return Some(self.timed_out());
         }
         let Environment { pace, near, child, memory, .. } = &mut self.environment;
@@ -251,7 +257,7 @@ impl Active {
         };
         let effort = self.watch.looked(now, clock);
         if (effort == Effort::Much || memory.was_over()) && memory.is_over(now, self.core.config.memory_mb) {
-            child.kill();
+            self.environment.kill();
             return Some(self.out_of_memory());
         }
         // Over its memory it runs, so that it can end politely.
@@ -310,17 +316,24 @@ impl Active {
             _ => self.environment.memory.max_mb(now),
         };
         let failure = put_failure(&mut self.log, self.id, &ended.outcome);
-        if matches!(ended.outcome, Outcome::TimedOut { .. } | Outcome::ExceededMemory { .. }) {
-            let silent = format!("{} stack {SILENT}", self.core.config.runtime.language().name());
+        let language = self.core.config.runtime.language();
+        // Nothing here knows a program's stack.
+        if language != Language::Custom
+            && matches!(ended.outcome, Outcome::TimedOut { .. } | Outcome::ExceededMemory { .. })
+        {
+            let silent = format!("{} stack {SILENT}", language.name());
             put_stopped(&mut self.log, self.id, self.stopped.as_deref().unwrap_or(silent.as_bytes()));
         }
         let memory_mb = self.core.config.memory_mb;
         let report = Report { id: self.id, duration, memory_mb, memory_used_mb, start: self.start, failure };
         log::put_end(&mut self.log, &report);
         self.flush_log();
-        let Active { core, environment, id, start, log_tail, .. } = self;
+        let Active { core, mut environment, id, start, log_tail, .. } = self;
         if ended.reusable {
+            environment.rest();
             core.pool.give_back(environment);
+        } else if matches!(ended.outcome, Outcome::Crashed { .. }) {
+            environment.end(Reason::Failure);
         }
         let init = start.duration();
         let invocation = Invocation { id, outcome: ended.outcome, duration, init, memory_used_mb, log_tail };
@@ -358,7 +371,7 @@ pub(crate) fn put_failure(out: &mut BytesMut, id: Uuid, outcome: &Outcome) -> Op
             let message = format!("memory limit of {memory_mb} MB exceeded, {used_mb} MB used");
             error(out, &message, "Runtime.OutOfMemory")
         }
-        Outcome::Crashed { reason } => error(out, &format!("Runtime exited with error: {reason}"), "Runtime.ExitError"),
+        Outcome::Crashed { reason } => error(out, &exit_message(reason), "Runtime.ExitError"),
         Outcome::ResultTooLarge { bytes, limit } => {
             let message = format!("result of {bytes} bytes is over the limit of {limit} bytes");
             error(out, &message, "Function.ResponseSizeTooLarge")

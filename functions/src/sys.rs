@@ -5,6 +5,7 @@
 #![allow(unsafe_code)]
 
 use nix::cmsg_space;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, UnixAddr, recvmsg, sendmsg};
 use std::io::{self, IoSlice, IoSliceMut};
@@ -64,6 +65,12 @@ pub(crate) fn send_signal(pidfd: BorrowedFd<'_>, signal: Signal) {
             0_u32,
         );
     }
+}
+
+/// Whether the process behind a pidfd has not ended.
+pub(crate) fn is_alive(pidfd: BorrowedFd<'_>) -> bool {
+    let mut waits = [PollFd::new(pidfd, PollFlags::POLLIN)];
+    poll(&mut waits, PollTimeout::ZERO).is_ok_and(|ready| ready == 0)
 }
 
 /// CPU time that all threads of a process used; `None` when it is gone.
@@ -126,6 +133,13 @@ pub(crate) fn watch_descriptor(descriptor: OwnedFd) -> io::Result<AsyncFd<OwnedF
 pub(crate) fn watch_socket(socket: UnixStream, interest: Interest) -> io::Result<AsyncFd<UnixStream>> {
     // SAFETY: as above, of a `UnixStream`.
     unsafe { AsyncFd::register_with_interest(socket, interest) }.map_err(io::Error::from)
+}
+
+/// In how many parts of a second the kernel counts processor time.
+pub(crate) fn ticks_per_second() -> u64 {
+    // SAFETY: no memory is passed.
+    let ticks = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
+    u64::try_from(ticks).ok().filter(|ticks| *ticks > 0).unwrap_or(100)
 }
 
 /// Bytes of a memory page.

@@ -6,7 +6,7 @@ use crate::log::put_line;
 use crate::network::{Caller, Forks, NetworkGuard};
 use crate::parent::{Child, ForkError, Notices, Parent};
 use crate::phase::Phase;
-use crate::watch::over_memory;
+use crate::watch::{Memory, over_memory};
 use crate::zygote::Running;
 use bytes::BytesMut;
 use environment::limits::{INIT_TIMEOUT, KILL_GRACE};
@@ -105,7 +105,7 @@ pub(crate) async fn build(plan: Plan<'_>, log: &mut BytesMut) -> Result<Template
         network.expect(listener, caller);
     }
     let (parent, mut notices) = Parent::new(ours);
-    let over = over_memory(child.pid, zygote.anonymous_bytes, manifest.memory_mb);
+    let over = over_memory(Memory::of(&child, zygote.anonymous_bytes), manifest.memory_mb);
     let verdict = initialized(&mut notices, child, manifest.memory_mb, log);
     let Initialized { child, init_ms, unshared, has_restore_hooks } = tokio::select! {
         verdict = tokio::time::timeout(INIT_TIMEOUT + KILL_GRACE, verdict) => {

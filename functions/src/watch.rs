@@ -3,15 +3,17 @@
 //!
 //! Memory of an environment is its anonymous resident memory, less that of the
 //! zygote when it became ready: what the function's code caused, module loading
-//! included, and not what every environment shares. It must stay at or below
-//! `memory_mb` mebibytes. It is read from `/proc/PID/statm` every few
+//! included, and not what every environment shares; of a custom runtime's, that of
+//! all its processes. It must stay at or below `memory_mb` mebibytes. It is read from `/proc/PID/statm` every few
 //! milliseconds, and only once an invocation has run for that long.
 
+use crate::household::Household;
+use crate::parent::Child;
 use crate::sys::page_bytes;
-use environment::limits::{KILL_GRACE, MEMORY_GRACE, MEMORY_OVER_MB_MAX};
+use environment::limits::{MEMORY_GRACE, MEMORY_OVER_MB_MAX};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 /// When the next look at a running invocation is due, and when it is killed.
@@ -27,9 +29,9 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    /// An invocation that starts now.
-    pub(crate) fn new(started: Instant, timeout: Duration) -> Watch {
-        let kill_at = started + timeout + KILL_GRACE;
+    /// An invocation that starts now. `grace` is what its environment has to end by itself.
+    pub(crate) fn new(started: Instant, timeout: Duration, grace: Duration) -> Watch {
+        let kill_at = started + timeout + grace;
         let (looked, clock, every) = (started, Duration::ZERO, LOOK_EVERY);
         Watch { started, kill_at, next: started + LOOK_EVERY, looked, clock, every }
     }
@@ -78,22 +80,53 @@ pub(crate) enum Effort {
 /// The memory of one environment.
 #[derive(Debug)]
 pub(crate) struct Memory {
-    statm: Option<File>,
+    counted: Option<Counted>,
     shared_bytes: u64,
     max_mb: u32,
     sampled: Option<Instant>,
     over_since: Option<Instant>,
 }
 
+/// Whose memory it is.
+#[derive(Debug)]
+enum Counted {
+    Process(File),
+    Household(Arc<Household>),
+}
+
+impl Counted {
+    fn anonymous_bytes(&self) -> Option<u64> {
+        match self {
+            Counted::Process(statm) => anonymous_bytes(statm),
+            Counted::Household(household) => Some(household.anonymous_bytes()),
+        }
+    }
+}
+
 impl Memory {
-    /// Of process `pid`; `shared_bytes` are the zygote's.
-    pub(crate) fn of(pid: i32, shared_bytes: u64) -> Memory {
+    /// Of a process, and of everybody in its household; `shared_bytes` are the zygote's.
+    pub(crate) fn of(child: &Child, shared_bytes: u64) -> Memory {
+        match &child.household {
+            Some(household) => Memory::counting(Some(Counted::Household(Arc::clone(household))), shared_bytes),
+            None => Memory::of_process(child.pid, shared_bytes),
+        }
+    }
+
+    /// None.
+    pub(crate) fn of_nobody() -> Memory {
+        Memory::counting(None, 0)
+    }
+
+    fn of_process(pid: i32, shared_bytes: u64) -> Memory {
         let statm = File::open(format!("/proc/{pid}/statm"));
         if let Err(error) = &statm {
             tracing::warn!(%error, pid, "memory of an environment cannot be watched");
         }
-        let statm = statm.ok();
-        Memory { statm, shared_bytes, max_mb: 0, sampled: None, over_since: None }
+        Memory::counting(statm.ok().map(Counted::Process), shared_bytes)
+    }
+
+    fn counting(counted: Option<Counted>, shared_bytes: u64) -> Memory {
+        Memory { counted, shared_bytes, max_mb: 0, sampled: None, over_since: None }
     }
 
     /// What is not counted.
@@ -104,7 +137,7 @@ impl Memory {
     /// Mebibytes now, rounded up; 0 when the process is gone.
     pub(crate) fn sample(&mut self, now: Instant) -> u32 {
         self.sampled = Some(now);
-        let anonymous = self.statm.as_ref().and_then(anonymous_bytes).unwrap_or(0);
+        let anonymous = self.counted.as_ref().and_then(Counted::anonymous_bytes).unwrap_or(0);
         let mebibytes = anonymous.saturating_sub(self.shared_bytes).div_ceil(1024 * 1024);
         let mebibytes = u32::try_from(mebibytes).unwrap_or(u32::MAX);
         self.max_mb = self.max_mb.max(mebibytes);
@@ -138,9 +171,8 @@ impl Memory {
     }
 }
 
-/// For the init phase: returns once process `pid` is to be killed for being over `memory_mb`, else never.
-pub(crate) async fn over_memory(pid: i32, shared_bytes: u64, memory_mb: u32) {
-    let mut memory = Memory::of(pid, shared_bytes);
+/// For the init phase: returns once the process is to be killed for being over `memory_mb`, else never.
+pub(crate) async fn over_memory(mut memory: Memory, memory_mb: u32) {
     while !memory.is_over(Instant::now(), memory_mb) {
         tokio::time::sleep(LOOK_EVERY).await;
     }
@@ -158,7 +190,7 @@ fn anonymous_bytes(statm: &File) -> Option<u64> {
 }
 
 /// `size resident shared ...`, in pages; shared is file-backed and shared memory.
-fn anonymous_pages(statm: &[u8]) -> Option<u64> {
+pub(crate) fn anonymous_pages(statm: &[u8]) -> Option<u64> {
     let mut fields = std::str::from_utf8(statm).ok()?.split_ascii_whitespace().skip(1);
     let resident: u64 = fields.next()?.parse().ok()?;
     let shared: u64 = fields.next()?.parse().ok()?;
@@ -180,6 +212,7 @@ const SAMPLE_AGE_MAX: Duration = Duration::from_secs(1);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use environment::limits::KILL_GRACE;
 
     #[test]
     fn anonymous_memory_is_resident_less_shared() {
@@ -190,7 +223,7 @@ mod tests {
 
     #[test]
     fn own_memory_is_seen_and_grows() {
-        let mut memory = Memory::of(i32::try_from(std::process::id()).unwrap(), 0);
+        let mut memory = Memory::of_process(i32::try_from(std::process::id()).unwrap(), 0);
         let before = memory.sample(Instant::now());
         let touched = std::hint::black_box(vec![1_u8; 64 * 1024 * 1024]);
         let after = memory.sample(Instant::now());
@@ -201,7 +234,7 @@ mod tests {
 
     #[test]
     fn memory_over_the_limit_has_a_grace_unless_it_is_far_over() {
-        let mut memory = Memory::of(i32::try_from(std::process::id()).unwrap(), 0);
+        let mut memory = Memory::of_process(i32::try_from(std::process::id()).unwrap(), 0);
         let now = Instant::now();
         let used = memory.sample(now);
         assert!(!memory.is_over(now, used + 32));
@@ -215,7 +248,7 @@ mod tests {
     #[test]
     fn what_waits_is_looked_at_less_often_until_it_computes() {
         let started = Instant::now();
-        let mut watch = Watch::new(started, Duration::from_secs(3));
+        let mut watch = Watch::new(started, Duration::from_secs(3), KILL_GRACE);
         let mut clock = Duration::from_millis(4);
         assert_eq!(watch.looked(watch.next(), clock), Effort::Much);
         let mut intervals = Vec::new();
@@ -234,7 +267,7 @@ mod tests {
     #[test]
     fn looks_end_at_the_deadline_and_its_grace() {
         let started = Instant::now();
-        let mut watch = Watch::new(started, Duration::from_secs(3));
+        let mut watch = Watch::new(started, Duration::from_secs(3), KILL_GRACE);
         assert_eq!(watch.next(), started + LOOK_EVERY);
         watch.looked(started + Duration::from_millis(3020), Duration::from_secs(1));
         assert_eq!(watch.next(), started + Duration::from_secs(3) + KILL_GRACE);

@@ -6,6 +6,7 @@ use crate::parent::Parent;
 use crate::program::Program;
 use crate::sys;
 use crate::watch::anonymous_bytes_of;
+use environment::manifest::LAYERS_DIR;
 use environment::{ControlReply, LayerState};
 use nix::sys::signal::Signal;
 use std::io;
@@ -46,6 +47,15 @@ pub enum ZygoteError {
          or set $SELVEDGE_PYTHON to its path"
     )]
     Library { library: PathBuf },
+    #[error(
+        "{binary} is not there: custom runtimes need it; install it beside the selvedge program \
+         or set $SELVEDGE_CUSTOM to its path"
+    )]
+    Custom { binary: PathBuf },
+    #[error("custom runtimes need a layer of the sandbox that this machine does not give: {0}")]
+    Needs(String),
+    #[error("layers are at {LAYERS_DIR}, which needs the sandbox's files layer: {0}")]
+    Layers(String),
     #[error("the sandbox is not whole on this machine: {0}")]
     Sandbox(String),
     #[error("{binary} did not become ready within {} s", READY_TIMEOUT.as_secs())]

@@ -33,12 +33,30 @@ impl Zygotes {
     pub(crate) async fn of(&self, config: &FunctionConfig) -> Result<Arc<Zygote>, ZygoteError> {
         let program = Program::of(config, &self.engines);
         let mut running = self.running.lock().await;
-        if let Some(zygote) = running.get(&program) {
-            return Ok(Arc::clone(zygote));
+        let zygote = match running.get(&program) {
+            Some(zygote) => Arc::clone(zygote),
+            None => {
+                let zygote = start(&program, self.demand).await?;
+                running.insert(program, Arc::clone(&zygote));
+                zygote
+            }
+        };
+        match missing(&zygote, &[Layer::Files]).await {
+            Some((_, reason)) if !config.layers.is_empty() => Err(ZygoteError::Layers(reason)),
+            _ => Ok(zygote),
         }
-        let zygote = start(&program, self.demand).await?;
-        running.insert(program, Arc::clone(&zygote));
-        Ok(zygote)
+    }
+
+    /// Ends those that no function uses any more, but the one for JavaScript.
+    pub(crate) fn retire_unused(&self) {
+        let Ok(mut running) = self.running.try_lock() else { return };
+        running.retain(|program, zygote| {
+            let is_used = matches!(program, Program::JavaScript { .. }) || Arc::strong_count(zygote) > 1;
+            if !is_used {
+                tracing::info!(program = %program.path().display(), "zygote retired: no function uses it");
+            }
+            is_used
+        });
     }
 
     /// Whether environments have a `/tmp` in memory on this machine.
@@ -59,8 +77,24 @@ impl Zygotes {
 
 async fn start(program: &Program, demand: SandboxDemand) -> Result<Arc<Zygote>, ZygoteError> {
     let zygote = Zygote::start(program).await?;
+    check_needs(&zygote, program).await?;
     check_sandbox(&zygote, demand).await?;
     Ok(Arc::new(zygote))
+}
+
+/// Refuses to go on without what the functions of `program` cannot do without.
+async fn check_needs(zygote: &Zygote, program: &Program) -> Result<(), ZygoteError> {
+    match missing(zygote, program.needs()).await {
+        Some((layer, reason)) => Err(ZygoteError::Needs(format!("{} ({reason})", layer.name()))),
+        None => Ok(()),
+    }
+}
+
+/// The first of these layers that this machine does not give, and why.
+async fn missing(zygote: &Zygote, needed: &[Layer]) -> Option<(Layer, String)> {
+    let layers = zygote.running().await.map(|running| running.sandbox).unwrap_or_default();
+    let lost = |state: &LayerState| needed.contains(&state.layer).then(|| Some((state.layer, state.missing.clone()?)));
+    layers.iter().find_map(|state| lost(state).flatten())
 }
 
 /// Says what of the sandbox this machine does not give, or refuses to go on without it.

@@ -34,6 +34,7 @@ impl Pop {
             engines: Engines {
                 javascript: Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/runtime.py"),
                 python: "".into(),
+                custom: "".into(),
             },
             data_dir: directory.path().join("data"),
             environments_max,
@@ -50,6 +51,7 @@ impl Pop {
             name: "f".into(),
             version: "1".into(),
             package: PackageSource::Directory(self.directory.path().join("code")),
+            layers: Vec::new(),
             handler: format!("index.{export}"),
             runtime: Runtime::Nodejs22,
             interpreter: None,
@@ -591,6 +593,7 @@ async fn packages_without_a_function_are_removed_and_those_of_another_process_st
         engines: Engines {
             javascript: Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/runtime.py"),
             python: "".into(),
+            custom: "".into(),
         },
         data_dir: pop.directory.path().join("data"),
         environments_max: 1,
@@ -629,7 +632,7 @@ async fn a_runtime_that_does_not_start_is_an_error() {
     let directory = tempfile::tempdir().unwrap();
     let data_dir = directory.path().to_path_buf();
     let options = |runtime_binary: &str| Options {
-        engines: Engines { javascript: runtime_binary.into(), python: "".into() },
+        engines: Engines { javascript: runtime_binary.into(), python: "".into(), custom: "".into() },
         data_dir: data_dir.clone(),
         environments_max: 1,
         cpu: CpuShare::ByMemory,

@@ -18,6 +18,7 @@ use crate::snapshot::Snapshot;
 use bytes::Bytes;
 use deno_core::{JsRuntime, RuntimeOptions, v8};
 use environment::frame::Exiting;
+use environment::manifest::LAYERS_DIR;
 use environment::{ErrorPayload, Manifest};
 use extensions::{Services, extensions};
 use memory::Memory;
@@ -88,7 +89,11 @@ impl Engine {
         let _ = deno_tls::rustls::crypto::aws_lc_rs::default_provider().install_default();
         JsRuntime::init_platform(Some(v8::new_single_threaded_default_platform(false).make_shared()));
         let tokio = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
-        let access = Rc::new(RefCell::new(Access { permissions: permissions::none(), code_dir: "/".into() }));
+        let access = Rc::new(RefCell::new(Access {
+            permissions: permissions::none(),
+            code_dir: "/".into(),
+            layers: Arc::default(),
+        }));
         let loaders = modules::loaders(&access);
         let memory = Memory::new();
         let entered = tokio.enter();
@@ -137,6 +142,8 @@ impl Engine {
     pub fn load(&mut self, manifest: &Manifest) -> Result<Loaded, ErrorPayload> {
         let target = handler::find(&manifest.code_dir, &manifest.handler)?;
         let tmp_dir = self.tmp_dir.clone().unwrap_or_else(|| manifest.tmp_root.clone());
+        // An engine loads one function.
+        let _ = self.access.borrow().layers.set(modules::of_layers(manifest));
         self.permit(&manifest.code_dir, &tmp_dir);
         self.result_bytes_max = manifest.result_bytes_max;
         let bytes = usize::try_from(manifest.memory_mb).unwrap_or(usize::MAX).saturating_mul(1 << 20);
@@ -241,9 +248,11 @@ impl Engine {
     }
 
     fn permit(&mut self, code_dir: &Path, tmp: &Path) {
-        let permissions = permissions::of_function(code_dir, tmp);
-        self.runtime.op_state().borrow_mut().put(permissions.clone());
-        self.access.replace(Access { permissions, code_dir: code_dir.to_path_buf() });
+        let mut access = self.access.borrow_mut();
+        let layers_dir = access.layers.get().is_some_and(|layers| !layers.is_empty()).then(|| Path::new(LAYERS_DIR));
+        access.permissions = permissions::of_function(code_dir, layers_dir, tmp);
+        access.code_dir = code_dir.to_path_buf();
+        self.runtime.op_state().borrow_mut().put(access.permissions.clone());
     }
 }
 

@@ -169,7 +169,7 @@ impl Environment {
     fn end(&self, exiting: Exiting, error: Option<ErrorPayload>) -> ! {
         let code = match exiting {
             Exiting::Code(code) => code,
-            Exiting::OutOfMemory | Exiting::Deadline => 1,
+            Exiting::Signal(_) | Exiting::OutOfMemory | Exiting::Deadline => 1,
         };
         let error = error.map(Frame::Error);
         let frames: Vec<Frame> = error.into_iter().chain([Frame::Exiting(exiting)]).collect();

@@ -5,7 +5,7 @@ use crate::{program, serve, template};
 use anyhow::{Context, ensure};
 use environment::ControlReply;
 use js_runtime::{engine::Engine, snapshot};
-use sandbox::{Birth, Children, Control, Sandbox, Source};
+use sandbox::{Birth, Children, Code, Control, Sandbox, Source};
 use std::os::fd::RawFd;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -16,7 +16,7 @@ pub(crate) fn run(control_fd: RawFd) -> anyhow::Result<()> {
     program::settle();
     runtime::settle();
     let control = Control::new(sandbox::adopt(control_fd)).context("--control-fd")?;
-    let sandbox = Sandbox::probe(Vec::new()).context("sandbox")?;
+    let sandbox = Sandbox::probe(Code::Text).context("sandbox")?;
     let layers = sandbox.layers();
     let snapshot = snapshot::load(&snapshot_path()?)?;
     let engine = Engine::new(snapshot, Rc::new(|_| {}))?;

@@ -31,16 +31,17 @@ def load(plan):
     set_variables(plan)
     code_dir = plan["code_dir"]
     os.chdir(code_dir)
-    sys.path.insert(0, code_dir)
+    directories = [code_dir] + [path for path in plan["layers"] if os.path.isdir(path)]
+    sys.path[:0] = directories
     if plan["compiles"]:
         return compiling.handler
-    _let_go_of_names_in(code_dir)
+    _let_go_of_names_in(directories)
     return _function(plan["handler"])
 
 
-def _let_go_of_names_in(code_dir):
+def _let_go_of_names_in(directories):
     """The function's own modules come before the interpreter's of the same name, also those that are loaded."""
-    own = {entry.split(".")[0] for entry in os.listdir(code_dir)}
+    own = {entry.split(".")[0] for directory in directories for entry in os.listdir(directory)}
     for name in [name for name in sys.modules if name.split(".")[0] in own]:
         if name not in sys.builtin_module_names and not name.startswith("_selvedge_"):
             del sys.modules[name]

@@ -1,7 +1,7 @@
 //! What the Python side needs to know of a function, as JSON.
 
 use environment::Manifest;
-use environment::manifest::COMPILES;
+use environment::manifest::{COMPILES, LAYERS_DIR};
 use serde_json::json;
 use std::path::Path;
 
@@ -11,6 +11,7 @@ pub(crate) fn plan(manifest: &Manifest, tmp_dir: &Path) -> String {
         "handler": manifest.handler,
         "compiles": manifest.handler == COMPILES,
         "code_dir": manifest.code_dir,
+        "layers": layers(manifest),
         "tmp_dir": tmp_dir,
         "variables": runtime::variables(manifest, tmp_dir),
         "context": {
@@ -23,4 +24,13 @@ pub(crate) fn plan(manifest: &Manifest, tmp_dir: &Path) -> String {
         },
     })
     .to_string()
+}
+
+/// Where modules of layers are looked for, in order (AWS: "Layer paths for each Lambda runtime").
+fn layers(manifest: &Manifest) -> Vec<String> {
+    if manifest.layers_dir.is_none() {
+        return Vec::new();
+    }
+    let version = manifest.runtime.id();
+    vec![format!("{LAYERS_DIR}/python/lib/{version}/site-packages"), format!("{LAYERS_DIR}/python")]
 }

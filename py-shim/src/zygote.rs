@@ -6,7 +6,7 @@ use crate::order::Order;
 use environment::ControlReply;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
-use sandbox::{Birth, Children, Control, Sandbox, Source};
+use sandbox::{Birth, Children, Code, Control, Sandbox, Source};
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
@@ -22,7 +22,7 @@ impl Zygote {
     #[new]
     fn new(control_fd: i32, engine: String, libraries: Vec<PathBuf>) -> PyResult<Zygote> {
         let control = Control::new(sandbox::adopt(control_fd))?;
-        let sandbox = Sandbox::probe(libraries)?;
+        let sandbox = Sandbox::probe(Code::Native(libraries))?;
         let layers = sandbox.layers();
         let threads = sandbox::thread_count()?;
         if threads != 1 {

@@ -10,7 +10,7 @@ pub fn init_error(error: Option<ErrorPayload>, reached: Option<Exiting>, memory_
     match reached {
         Some(Exiting::Deadline) => Some(ErrorPayload::init_timed_out()),
         Some(Exiting::OutOfMemory) => Some(ErrorPayload::init_out_of_memory(memory_mb)),
-        Some(Exiting::Code(_)) | None => error,
+        Some(Exiting::Code(_) | Exiting::Signal(_)) | None => error,
     }
 }
 
@@ -20,6 +20,6 @@ pub fn restore_error(error: Option<ErrorPayload>, reached: Option<Exiting>, memo
     match reached {
         Some(Exiting::Deadline) => Some(ErrorPayload::restore_timed_out()),
         Some(Exiting::OutOfMemory) => Some(ErrorPayload::restore_out_of_memory(memory_mb)),
-        Some(Exiting::Code(_)) | None => error,
+        Some(Exiting::Code(_) | Exiting::Signal(_)) | None => error,
     }
 }

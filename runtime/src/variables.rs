@@ -1,6 +1,6 @@
 //! The variables of an environment: the function's own and the reserved ones.
 
-use environment::Manifest;
+use environment::{Language, Manifest, Runtime};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -8,11 +8,9 @@ use std::path::Path;
 #[must_use]
 pub fn variables(manifest: &Manifest, tmp_dir: &Path) -> BTreeMap<String, String> {
     let mut variables = manifest.variables.clone();
-    variables.entry("LANG".to_string()).or_insert_with(|| "en_US.UTF-8".to_string());
-    variables.entry("TZ".to_string()).or_insert_with(|| ":UTC".to_string());
-    variables
-        .entry("PATH".to_string())
-        .or_insert_with(|| "/var/lang/bin:/usr/local/bin:/usr/bin:/bin:/opt/bin".to_string());
+    for (name, value) in defaults(manifest.runtime) {
+        variables.entry(name.to_string()).or_insert(value);
+    }
     let reserved = [
         ("_HANDLER", manifest.handler.clone()),
         ("AWS_REGION", "us-east-1".to_string()),
@@ -30,4 +28,29 @@ pub fn variables(manifest: &Manifest, tmp_dir: &Path) -> BTreeMap<String, String
     ];
     variables.extend(reserved.map(|(name, value)| (name.to_string(), value)));
     variables
+}
+
+/// What a function may replace.
+fn defaults(runtime: Runtime) -> Vec<(&'static str, String)> {
+    let mut defaults = vec![
+        ("LANG", "en_US.UTF-8".to_string()),
+        ("TZ", ":UTC".to_string()),
+        ("PATH", "/var/lang/bin:/usr/local/bin:/usr/bin:/bin:/opt/bin".to_string()),
+        (
+            "LD_LIBRARY_PATH",
+            "/var/lang/lib:/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib"
+                .to_string(),
+        ),
+    ];
+    match runtime.language() {
+        Language::JavaScript => {
+            let of_version = runtime.id().trim_start_matches("nodejs").trim_end_matches(".x");
+            let own = format!("/opt/nodejs/node{of_version}/node_modules:/opt/nodejs/node_modules");
+            let rest = "/var/runtime/node_modules:/var/runtime:/var/task";
+            defaults.push(("NODE_PATH", format!("{own}:{rest}")));
+        }
+        Language::Python => defaults.push(("PYTHONPATH", "/var/runtime".to_string())),
+        Language::Custom => {}
+    }
+    defaults
 }

@@ -7,7 +7,7 @@ use bytes::BytesMut;
 use environment::frame::{Frame, FrameDecoder};
 use environment::{ControlReply, ErrorPayload, Manifest};
 use nix::errno::Errno;
-use sandbox::{Birth, Cell, Children, Control, Entry, Sandbox, Source, adopt, exit_now, restore_signals};
+use sandbox::{Birth, Cell, Children, Code, Control, Entry, Sandbox, Source, adopt, exit_now, restore_signals};
 use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
@@ -19,7 +19,7 @@ mod acts;
 fn main() {
     let words: Vec<String> = std::env::args().collect();
     let control = Control::new(adopt(words[3].parse().unwrap())).unwrap();
-    let sandbox = Sandbox::probe(Vec::new()).unwrap();
+    let sandbox = Sandbox::probe(Code::Text).unwrap();
     let layers = sandbox.layers();
     let children = Children::new(control, Source::Zygote(sandbox)).unwrap();
     let pid = std::process::id().cast_signed();

@@ -2,6 +2,7 @@
 //! steps in which each of them enters it. A step that was planned and fails ends
 //! the process: nothing runs with less than was promised at start-up.
 
+use crate::code::Code;
 use crate::control::Control;
 use crate::failure::during;
 use crate::filter::{self, Stage};
@@ -12,7 +13,6 @@ use crate::namespaces::{self, Ground, Held, INSIDE};
 use crate::privileges;
 use crate::root::CODE_DIR;
 use crate::tmp;
-use environment::limits::THREADS_MAX;
 use environment::{ControlReply, Layer, Manifest};
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::sys::stat::{Mode, umask};
@@ -46,7 +46,7 @@ pub struct EntryError {
 #[derive(Debug)]
 pub struct Cell {
     plan: Plan,
-    libraries: Arc<[PathBuf]>,
+    code: Arc<Code>,
     held: Option<Held>,
 }
 
@@ -62,8 +62,8 @@ pub struct Entry<'a> {
 }
 
 impl Cell {
-    pub(crate) fn new(plan: Plan, libraries: &Arc<[PathBuf]>, held: Option<Held>) -> Cell {
-        Cell { plan, libraries: Arc::clone(libraries), held }
+    pub(crate) fn new(plan: Plan, code: &Arc<Code>, held: Option<Held>) -> Cell {
+        Cell { plan, code: Arc::clone(code), held }
     }
 
     pub(crate) fn has_own_tmp(&self) -> bool {
@@ -87,7 +87,7 @@ impl Cell {
         } else {
             privileges::drop_capabilities().map_err(failed(Layer::Privileges))?;
             if self.plan.landlock {
-                let places = Places::of_machine(&manifest.code_dir, &manifest.tmp_root, "/proc").with(&self.libraries);
+                let places = Places::of_machine(&manifest.code_dir, &manifest.tmp_root, "/proc").with(&self.code);
                 landlock::enter(&places).map_err(failed(Layer::Landlock))?;
             }
         }
@@ -95,14 +95,17 @@ impl Cell {
             return Ok(());
         }
         let listener = if self.plan.network {
-            let forks = if self.libraries.is_empty() { Forks::Unasked } else { Forks::Asked };
+            let forks = match *self.code {
+                Code::Native(_) => Forks::Asked,
+                Code::Text | Code::Programs(_) => Forks::Unasked,
+            };
             Some(listener::listen(forks).map_err(failed(Layer::Network))?)
         } else {
             listener::refuse_the_unknown().map_err(failed(Layer::SystemCalls))?;
             None
         };
-        filter::enter(Stage::Template { controls: &[OWN_CONTROL, ZYGOTE_CONTROL] })
-            .map_err(failed(Layer::SystemCalls))?;
+        let controls = &[OWN_CONTROL, ZYGOTE_CONTROL];
+        filter::enter(Stage::Template { controls }, &self.code).map_err(failed(Layer::SystemCalls))?;
         if let Some(listener) = listener {
             let listening = ControlReply::Listening { id };
             zygote.send(&listening, Some(listener.as_fd())).map_err(failed(Layer::Network))?;
@@ -116,9 +119,9 @@ impl Cell {
     /// # Errors
     /// The layer that failed. The process must end.
     pub fn enter_environment(self, manifest: &Manifest, id: u64) -> Result<PathBuf, EntryError> {
-        let Cell { plan, libraries, held } = self;
+        let Cell { plan, code, held } = self;
         let tmp_dir = match &held {
-            Some(held) if plan.tmp => own_tmp(held).map_err(failed(Layer::Tmp))?,
+            Some(held) if plan.tmp => own_tmp(held, code.tasks_max()).map_err(failed(Layer::Tmp))?,
             _ => private_directory(&manifest.tmp_root, id).map_err(failed(Layer::Tmp))?,
         };
         if plan.landlock {
@@ -126,10 +129,10 @@ impl Cell {
                 Some(_) => Places::of_own_root(),
                 None => Places::of_machine(&manifest.code_dir, &tmp_dir, "/proc/self"),
             };
-            landlock::enter(&places.with(&libraries)).map_err(failed(Layer::Landlock))?;
+            landlock::enter(&places.with(&code)).map_err(failed(Layer::Landlock))?;
         }
         if plan.system_calls {
-            filter::enter(Stage::Environment { pid: std::process::id() }).map_err(failed(Layer::SystemCalls))?;
+            filter::enter(Stage::Environment { pid: std::process::id() }, &code).map_err(failed(Layer::SystemCalls))?;
         }
         // The keeper sees by this descriptor that somebody lives: it stays open until the end.
         if let Some(held) = held {
@@ -183,11 +186,11 @@ fn give_up_identity(ground: Ground) -> io::Result<()> {
 
 /// Covers the cell's `/tmp` with one that nobody else has. In a user namespace of its own, so
 /// that neither files of other processes nor their count of threads are shared.
-fn own_tmp(held: &Held) -> io::Result<PathBuf> {
+fn own_tmp(held: &Held, tasks_max: u64) -> io::Result<PathBuf> {
     namespaces::enter_user_and_mount_namespace(INSIDE)?;
     mount::attach(tmp::take(held.queue.as_fd())?, Path::new("/tmp"))?;
     privileges::drop_capabilities()?;
-    privileges::bound_tasks(THREADS_MAX)?;
+    privileges::bound_tasks(tasks_max)?;
     Ok("/tmp".into())
 }
 

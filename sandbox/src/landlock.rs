@@ -1,8 +1,10 @@
 //! Landlock: a second wall around files, where the kernel has it. It also keeps
 //! a process from listening and from the sockets and signals of others.
 
+use crate::code::Code;
 use crate::failure::during;
 use crate::root::CODE_DIR;
+use environment::manifest::LAYERS_DIR;
 use landlock::{
     ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, Ruleset, RulesetAttr, RulesetCreatedAttr, Scope,
     path_beneath_rules,
@@ -22,28 +24,33 @@ pub(crate) fn missing() -> Option<String> {
 /// What a process may still read and write.
 pub(crate) struct Places {
     readable: Vec<PathBuf>,
+    executable: Vec<PathBuf>,
     writable: Vec<PathBuf>,
 }
 
 impl Places {
     /// In a root of its own everything is meant to be there.
     pub(crate) fn of_own_root() -> Places {
-        let readable = [CODE_DIR, "/etc", "/usr", "/proc"].map(PathBuf::from).to_vec();
-        Places { readable, writable: vec!["/tmp".into()] }
+        let readable = [CODE_DIR, LAYERS_DIR, "/etc", "/usr", "/proc"].map(PathBuf::from).to_vec();
+        Places { readable, executable: Vec::new(), writable: vec!["/tmp".into()] }
     }
 
     /// In the machine's root. A template's `proc_dir` is the one in which its copies find themselves.
     pub(crate) fn of_machine(code_dir: &Path, tmp_dir: &Path, proc_dir: &str) -> Places {
         let mut readable: Vec<PathBuf> = READABLE.iter().map(PathBuf::from).collect();
         readable.extend([code_dir.to_owned(), proc_dir.into()]);
-        Places { readable, writable: vec![tmp_dir.to_owned()] }
+        Places { readable, executable: Vec::new(), writable: vec![tmp_dir.to_owned()] }
     }
 }
 
 impl Places {
-    /// With what an engine loads from.
-    pub(crate) fn with(mut self, libraries: &[PathBuf]) -> Places {
-        self.readable.extend_from_slice(libraries);
+    /// With what `code` loads and starts. Programs are started in a root of their own only.
+    pub(crate) fn with(mut self, code: &Code) -> Places {
+        self.readable.extend_from_slice(code.libraries());
+        if code.has_programs() {
+            self.executable.extend([CODE_DIR.into(), LAYERS_DIR.into()]);
+            self.executable.extend_from_slice(code.libraries());
+        }
         self
     }
 }
@@ -58,6 +65,7 @@ pub(crate) fn enter(places: &Places) -> io::Result<()> {
         .and_then(|ruleset| ruleset.scope(Scope::from_all(NEWEST)))
         .and_then(Ruleset::create)
         .and_then(|ruleset| ruleset.add_rules(path_beneath_rules(&places.readable, read)))
+        .and_then(|ruleset| ruleset.add_rules(path_beneath_rules(&places.executable, AccessFs::Execute)))
         .and_then(|ruleset| ruleset.add_rules(path_beneath_rules(DEVICES, AccessFs::ReadFile | AccessFs::WriteFile)))
         .and_then(|ruleset| ruleset.add_rules(path_beneath_rules(&places.writable, write)))
         .and_then(|ruleset| ruleset.restrict_self());

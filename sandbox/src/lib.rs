@@ -6,6 +6,7 @@
 
 mod cell;
 mod children;
+mod code;
 mod control;
 mod failure;
 mod filter;
@@ -23,6 +24,7 @@ mod tmp;
 
 pub use cell::{Cell, Entry};
 pub use children::{AroundFork, Birth, Children, Source, restore_signals};
+pub use code::Code;
 pub use control::{Control, fit_line, fit_packet};
 pub use fork::{adopt, exit_now, thread_count};
 pub use probe::Sandbox;

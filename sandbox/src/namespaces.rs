@@ -3,10 +3,12 @@
 //! process and then the child. The zygote adopts both, so it sees the child's
 //! end itself, and the child's own end does not take its copies along.
 
+use crate::code::Code;
 use crate::failure::during;
 use crate::fork::{self, Side};
 use crate::keeper::Keeper;
 use crate::privileges;
+use crate::probe::Wish;
 use crate::root::{self, NEW_ROOT, Sources};
 use crate::tmp::{self, Quota};
 use nix::sched::{CloneFlags, unshare};
@@ -15,7 +17,7 @@ use nix::unistd::{Gid, Uid, getegid, geteuid, pipe2, setgroups, setresgid, setre
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Where the right to make namespaces comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,10 +47,8 @@ impl Ground {
 /// What namespaces are made for.
 pub(crate) struct Wanted<'a> {
     pub(crate) ground: Ground,
-    pub(crate) code_dir: &'a Path,
-    /// What its engine loads from.
-    pub(crate) libraries: &'a [PathBuf],
-    pub(crate) tmp_mb: u32,
+    pub(crate) wish: &'a Wish,
+    pub(crate) code: &'a Code,
     /// Whether the network is reached through the PoP, and is empty otherwise.
     pub(crate) empty_network: Option<()>,
     /// A pidfd of the PoP.
@@ -80,14 +80,14 @@ pub(crate) fn make(wanted: Wanted<'_>) -> io::Result<Made> {
     unshare(flags(&wanted)).map_err(during("namespaces"))?;
     // No name of the machine is inside either.
     privileges::hide_host_name();
-    let sources = Sources::open(wanted.code_dir, wanted.libraries)?;
+    let sources = Sources::open(wanted.wish, wanted.code)?;
     sources.build()?;
     drop(sources);
     let cloexec = nix::fcntl::OFlag::O_CLOEXEC;
     let (life_seen, life) = pipe2(cloexec).map_err(during("pipe"))?;
     let (said, ready) = pipe2(cloexec).map_err(during("pipe"))?;
     let (offers, queue) = tmp::queue()?;
-    let quota = wanted.ground.quota(wanted.tmp_mb);
+    let quota = wanted.ground.quota(wanted.wish.tmp_mb);
     let keeper = Keeper { life: life_seen, pop: wanted.pop, queue: offers, quota };
     match fork::fork_again()? {
         Side::Child => {

@@ -2,6 +2,7 @@
 //! once, by the same steps that templates and environments take.
 
 use crate::cell::{Cell, Entry, EntryError, Plan};
+use crate::code::Code;
 use crate::control::Control;
 use crate::failure::during;
 use crate::fork::{self, Forked, Side, exit_now};
@@ -23,6 +24,7 @@ use std::sync::Arc;
 /// What a new cell is for.
 pub(crate) struct Wish {
     pub(crate) code_dir: PathBuf,
+    pub(crate) layers_dir: Option<PathBuf>,
     pub(crate) tmp_mb: u32,
 }
 
@@ -30,23 +32,23 @@ pub(crate) struct Wish {
 #[derive(Debug)]
 pub struct Sandbox {
     plan: Plan,
-    libraries: Arc<[PathBuf]>,
+    code: Arc<Code>,
     pop: OwnedFd,
     missing: BTreeMap<&'static str, String>,
 }
 
 impl Sandbox {
-    /// Tries every layer. For a zygote, whose parent is the PoP, and whose engine loads code from `libraries`.
+    /// Tries every layer. For a zygote, whose parent is the PoP, and whose functions are such `code`.
     ///
     /// # Errors
     /// Not even a child without any layer can be made.
-    pub fn probe(libraries: Vec<PathBuf>) -> io::Result<Sandbox> {
+    pub fn probe(code: Code) -> io::Result<Sandbox> {
         // Children that a helper process makes are this process's once the helper is gone.
         nix::sys::prctl::set_child_subreaper(true).map_err(during("adopting children"))?;
         let pop = fork::pidfd_open(getppid().as_raw()).map_err(during("descriptor of the PoP"))?;
         let ground = if privileges::is_administrator() { Ground::Administrator } else { Ground::UserNamespace };
         let plan = Plan { ground: Some(ground), tmp: true, system_calls: true, network: true, landlock: true };
-        let mut sandbox = Sandbox { plan, libraries: libraries.into(), pop, missing: BTreeMap::new() };
+        let mut sandbox = Sandbox { plan, code: Arc::new(code), pop, missing: BTreeMap::new() };
         if let Some(reason) = landlock::missing() {
             sandbox.give_up(Layer::Landlock, &reason);
         }
@@ -79,7 +81,7 @@ impl Sandbox {
     pub(crate) fn fork(&self, wish: impl FnOnce() -> io::Result<Wish>) -> io::Result<Forked<Cell>> {
         let Some(ground) = self.plan.ground else {
             return Ok(match fork::fork()? {
-                Forked::Child(()) => Forked::Child(Cell::new(self.plan, &self.libraries, None)),
+                Forked::Child(()) => Forked::Child(Cell::new(self.plan, &self.code, None)),
                 Forked::Parent { pid, pidfd } => Forked::Parent { pid, pidfd },
             });
         };
@@ -95,12 +97,10 @@ impl Sandbox {
         drop(said);
         let empty_network = self.plan.network.then_some(());
         let word_to_zygote = move |text: &str| File::from(word).write_all(text.as_bytes());
-        let made = wish().and_then(|Wish { code_dir, tmp_mb }| {
-            let libraries = &self.libraries;
-            namespaces::make(Wanted { ground, code_dir: &code_dir, libraries, tmp_mb, empty_network, pop })
-        });
+        let made = wish()
+            .and_then(|wish| namespaces::make(Wanted { ground, wish: &wish, code: &self.code, empty_network, pop }));
         match made {
-            Ok(Made::Child(held)) => Ok(Forked::Child(Cell::new(self.plan, &self.libraries, Some(held)))),
+            Ok(Made::Child(held)) => Ok(Forked::Child(Cell::new(self.plan, &self.code, Some(held)))),
             Ok(Made::Helper(pid)) => {
                 // A zygote that is gone does not need the number.
                 let _ = word_to_zygote(&pid.to_string());
@@ -119,7 +119,7 @@ impl Sandbox {
         let (said, word) = pipe2(nix::fcntl::OFlag::O_CLOEXEC).map_err(io::Error::from).map_err(trial)?;
         let program = std::env::current_exe().map_err(trial)?;
         let code_dir = program.parent().unwrap_or(Path::new("/")).to_owned();
-        let wish = || Ok(Wish { code_dir, tmp_mb: environment::limits::TMP_MB_DEFAULT });
+        let wish = || Ok(Wish { code_dir, layers_dir: None, tmp_mb: environment::limits::TMP_MB_DEFAULT });
         match self.fork(wish).map_err(trial)? {
             Forked::Child(cell) => {
                 let verdict = match enter(cell, &word) {
@@ -205,6 +205,7 @@ fn manifest() -> Manifest {
         runtime: Runtime::ALL[0],
         handler: String::new(),
         code_dir: "/".into(),
+        layers_dir: None,
         tmp_root: std::env::temp_dir(),
         variables: BTreeMap::new(),
         memory_mb: 0,

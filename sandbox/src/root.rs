@@ -2,8 +2,11 @@
 //! TLS read, four devices, and empty places for `/proc` and `/tmp`. Everything
 //! else of the machine stays outside.
 
+use crate::code::Code;
 use crate::failure::during;
 use crate::mount::{self, Mode};
+use crate::probe::Wish;
+use environment::manifest::LAYERS_DIR;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::unistd::{chdir, pivot_root};
 use std::fs::{self, File};
@@ -23,23 +26,31 @@ pub(crate) struct Sources {
 }
 
 impl Sources {
-    /// Of a function whose code is in `code_dir`, and whose engine loads from `libraries`. Where there are
-    /// any, native code is loaded from both.
-    pub(crate) fn open(code_dir: &Path, libraries: &[PathBuf]) -> io::Result<Sources> {
-        let code_mode = if libraries.is_empty() { Mode::ReadOnly } else { Mode::Native };
-        let mut trees = vec![(CODE_DIR.into(), read_only(code_dir, code_mode)?)];
-        for path in DIRECTORIES.iter().map(Path::new).filter(|path| path.is_dir()) {
+    /// Of a function whose code is `code`, in the directories of `wish`.
+    pub(crate) fn open(wish: &Wish, code: &Code) -> io::Result<Sources> {
+        let code_mode = if code.is_native() { Mode::Native } else { Mode::ReadOnly };
+        let mut trees = vec![(CODE_DIR.into(), read_only(&wish.code_dir, code_mode)?)];
+        if let Some(layers_dir) = &wish.layers_dir {
+            trees.push((LAYERS_DIR.into(), read_only(layers_dir, code_mode)?));
+        }
+        let more = if code.has_programs() { DIRECTORIES_OF_PROGRAMS } else { &[] };
+        for path in DIRECTORIES.iter().chain(more).map(Path::new).filter(|path| path.is_dir()) {
             trees.push((path.to_owned(), read_only(path, Mode::ReadOnly)?));
         }
         let mut links = Vec::new();
-        for path in libraries {
+        if code.has_programs() {
+            links.extend(LINKS_OF_PROGRAMS.map(|(path, target)| (path.into(), target.into())));
+        }
+        for path in code.libraries() {
             match fs::read_link(path) {
                 Ok(target) => links.push((path.clone(), target)),
                 Err(_) => trees.push((path.clone(), read_only(path, Mode::Native)?)),
             }
         }
         let mut devices = Vec::new();
-        for path in DEVICES.iter().map(Path::new) {
+        // Mapped by several processes, it is memory that is nobody's.
+        let left_out = if code.has_programs() { "/dev/zero" } else { "" };
+        for path in DEVICES.iter().filter(|path| **path != left_out).map(Path::new) {
             let device = mount::copy_of(path)?;
             mount::restrict(&device, Mode::Device)?;
             devices.push((path.to_owned(), device));
@@ -69,6 +80,9 @@ impl Sources {
             write(path, content)?;
         }
         for (path, target) in &self.links {
+            if let Some(parent) = path.parent() {
+                fs::create_dir_all(inside(parent)).map_err(during(path.display()))?;
+            }
             std::os::unix::fs::symlink(target, inside(path)).map_err(during(path.display()))?;
         }
         for (path, tree) in &self.trees {
@@ -142,6 +156,17 @@ const DIRECTORIES: [&str; 5] = [
     "/etc/pki/ca-trust/extracted",
     "/usr/share/ca-certificates",
     "/usr/share/zoneinfo",
+];
+
+/// Where some systems say which of several programs is meant by a name.
+const DIRECTORIES_OF_PROGRAMS: &[&str] = &["/etc/alternatives"];
+
+/// What shells write to and read from by name.
+const LINKS_OF_PROGRAMS: [(&str, &str); 4] = [
+    ("/dev/fd", "/proc/self/fd"),
+    ("/dev/stdin", "/proc/self/fd/0"),
+    ("/dev/stdout", "/proc/self/fd/1"),
+    ("/dev/stderr", "/proc/self/fd/2"),
 ];
 
 const DEVICES: [&str; 4] = ["/dev/null", "/dev/zero", "/dev/random", "/dev/urandom"];

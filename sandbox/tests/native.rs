@@ -37,7 +37,7 @@ impl Pop {
             std::fs::write(directory.path().join(name).join("index.js"), format!("code of {name}")).unwrap();
         }
         let options = Options {
-            engines: Engines { javascript: program(), python: "".into() },
+            engines: Engines { javascript: program(), python: "".into(), custom: "".into() },
             data_dir: directory.path().join("data"),
             environments_max: 16,
             cpu: CpuShare::ByMemory,
@@ -53,6 +53,7 @@ impl Pop {
             name: name.into(),
             version: "1".into(),
             package: PackageSource::Directory(self.directory.path().join(name)),
+            layers: Vec::new(),
             handler: "index.handler".into(),
             runtime: Runtime::Nodejs22,
             interpreter: None,

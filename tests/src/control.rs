@@ -125,7 +125,8 @@ pub async fn script_ended(script: &mut Child) -> ExitStatus {
 }
 
 /// Where `scripts/clients.sh` installs.
-fn clients() -> PathBuf {
+#[must_use]
+pub fn clients() -> PathBuf {
     let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
     home.join(".cache/selvedge/tools/clients")
 }

@@ -3,6 +3,7 @@
 
 use crate::viewer::{self, Ask, Reply};
 use crate::wait_for;
+use functions::Engines;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::ffi::OsString;
@@ -342,6 +343,16 @@ pub fn program(name: &str) -> PathBuf {
     }
     let test = std::env::current_exe().expect("a test has a path");
     test.parent().and_then(Path::parent).expect("tests are built into deps/").join(name)
+}
+
+/// The files that functions run in.
+#[must_use]
+pub fn engines() -> Engines {
+    Engines {
+        javascript: program("selvedge-js"),
+        python: program("libselvedge_python.so"),
+        custom: program("selvedge-custom"),
+    }
 }
 
 /// A port that is free, below those the system gives to outgoing connections, and stays this

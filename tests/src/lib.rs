@@ -5,6 +5,7 @@
 
 pub mod conformance;
 pub mod control;
+pub mod custom;
 pub mod edge;
 pub mod frames;
 pub mod hostile;

@@ -2,10 +2,10 @@
 //! (`scripts/setup.sh` installs it on Debian 12).
 
 use environment::{Language, Runtime};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Every Python runtime that has an interpreter on the search path, with it.
+/// Every Python runtime that has an interpreter on the search path, or among pyenv's versions, with it.
 ///
 /// # Panics
 /// When there is none.
@@ -18,7 +18,15 @@ pub fn interpreters() -> Vec<(Runtime, PathBuf)> {
 }
 
 fn interpreter(runtime: Runtime) -> Option<PathBuf> {
-    let said = Command::new(runtime.id()).args(["-I", "-c", "import sys; print(sys.executable)"]).output().ok()?;
+    let versions = std::env::var_os("PYENV_ROOT").map(|root| PathBuf::from(root).join("versions"));
+    let directories = versions.and_then(|versions| std::fs::read_dir(versions).ok()).into_iter().flatten().flatten();
+    let of_pyenv = directories.map(|directory| directory.path().join("bin").join(runtime.id()));
+    std::iter::once(PathBuf::from(runtime.id())).chain(of_pyenv).find_map(|program| executable(&program))
+}
+
+/// What an interpreter says of its own path.
+fn executable(program: &Path) -> Option<PathBuf> {
+    let said = Command::new(program).args(["-I", "-c", "import sys; print(sys.executable)"]).output().ok()?;
     let path = String::from_utf8(said.stdout).ok()?;
     said.status.success().then(|| PathBuf::from(path.trim()))
 }

@@ -3,15 +3,16 @@
 
 use environment::{ErrorPayload, Outcome, Runtime};
 use functions::{
-    CpuShare, Engines, FunctionConfig, Functions, Invocation, LogSink, NetworkPolicy, Options, PackageSource,
-    PrepareError, SandboxDemand, Scaling, SnapStart,
+    CpuShare, FunctionConfig, Functions, Invocation, LogSink, NetworkPolicy, Options, PackageSource, PrepareError,
+    SandboxDemand, Scaling, SnapStart,
 };
 use selvedge_tests::conformance::{Case, cases};
-use selvedge_tests::edge::program;
+use selvedge_tests::custom::{copy, put_awslambdaric};
+use selvedge_tests::edge::engines;
 use selvedge_tests::python::interpreters;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ use std::time::Duration;
 async fn every_case_gives_what_lambda_gives() {
     let data = tempfile::tempdir().expect("temporary files can be made");
     let functions = Functions::start(Options {
-        engines: Engines { javascript: program("selvedge-js"), python: program("libselvedge_python.so") },
+        engines: engines(),
         data_dir: data.path().to_owned(),
         environments_max: 8,
         cpu: CpuShare::ByMemory,
@@ -34,16 +35,41 @@ async fn every_case_gives_what_lambda_gives() {
     for case in cases() {
         for (runtime, interpreter) in runtimes(&case, &interpreters) {
             ran += 1;
-            let said = match invoke(&functions, &case, (runtime, interpreter)).await {
-                Ok(invocation) => differs(&case, &invocation),
-                Err(refused) => refusal_differs(&case, &refused),
-            };
+            let said = play(&functions, &case, (runtime, interpreter, &case.dir)).await;
             differences.extend(said.map(|said| format!("{} on {}: {said}", case.name, runtime.id())));
+        }
+        if runs_by_client(&case) {
+            ran += 1;
+            let package = data.path().join("by-client").join(&case.name);
+            std::fs::create_dir_all(&package).expect("the directory is writable");
+            copy(&case.dir, &package);
+            put_awslambdaric(&package);
+            let said = play(&functions, &case, (Runtime::ProvidedAl2023, None, &package)).await;
+            differences.extend(said.map(|said| format!("{} by awslambdaric: {said}", case.name)));
         }
     }
     functions.stop().await;
     assert!(ran > 0, "no cases found");
     assert!(differences.is_empty(), "{} of {ran} runs differ:\n{}", differences.len(), differences.join("\n"));
+}
+
+/// Whether AWS's own client can run the case's handler in a custom runtime. What the check of a package refuses is
+/// that of Python's runtimes only.
+fn runs_by_client(case: &Case) -> bool {
+    let refused = case.error.as_ref().is_some_and(|error| error["phase"] == "package");
+    case.about.runtimes.iter().any(|name| name == "python") && !refused
+}
+
+/// The first way in which the case is not what it says.
+async fn play(
+    functions: &Arc<Functions>,
+    case: &Case,
+    (runtime, interpreter, package): (Runtime, Option<PathBuf>, &Path),
+) -> Option<String> {
+    match invoke(functions, case, (runtime, interpreter, package)).await {
+        Ok(invocation) => differs(case, &invocation),
+        Err(refused) => refusal_differs(case, &refused),
+    }
 }
 
 /// The case's runtimes; `python` stands for all that this machine has.
@@ -58,12 +84,13 @@ fn runtimes(case: &Case, interpreters: &[(Runtime, PathBuf)]) -> Vec<(Runtime, O
 async fn invoke(
     functions: &Arc<Functions>,
     case: &Case,
-    (runtime, interpreter): (Runtime, Option<PathBuf>),
+    (runtime, interpreter, package): (Runtime, Option<PathBuf>, &Path),
 ) -> Result<Invocation, PrepareError> {
     let config = FunctionConfig {
         name: case.name.clone(),
         version: "1".to_owned(),
-        package: PackageSource::Directory(case.dir.clone()),
+        package: PackageSource::Directory(package.to_owned()),
+        layers: Vec::new(),
         handler: case.about.handler.clone(),
         runtime,
         interpreter,

@@ -44,6 +44,7 @@ fn every_test_that_limits_md_names_is_there() {
         "js-runtime/src",
         "js-runtime/tests",
         "sandbox/tests",
+        "custom-runtime/src",
         "control/src",
     ] {
         add_sources(&root.join(directory), &mut sources);
@@ -117,6 +118,38 @@ fn every_test_and_case_that_python_md_names_is_there() {
     assert!(named.len() > 15, "{} tests and cases are named", named.len());
     for name in named {
         let is_there = root.join("tests/conformance").join(name).is_dir() || sources.contains(&format!("fn {name}("));
+        assert!(is_there, "no test or case {name}");
+    }
+}
+
+#[test]
+fn every_test_that_layers_md_names_is_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ is in the repository");
+    let page = fs::read_to_string(root.join("docs/layers.md")).unwrap();
+    let tests = fs::read_to_string(root.join("tests/tests/layers.rs")).unwrap();
+    let is_test = |name: &&str| name.matches('_').count() >= 3 && !name.contains(['/', '.', ' ']);
+    let named: Vec<&str> = page.split('`').skip(1).step_by(2).filter(is_test).collect();
+    assert!(named.len() > 4, "{} tests are named", named.len());
+    for name in named {
+        assert!(tests.contains(&format!("fn {name}(")), "no test {name}");
+    }
+}
+
+#[test]
+fn every_test_that_custom_runtimes_md_names_is_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ is in the repository");
+    let page = fs::read_to_string(root.join("docs/custom-runtimes.md")).unwrap();
+    let mut sources = String::new();
+    add_sources(&root.join("tests/tests"), &mut sources);
+    let rows = page.lines().filter_map(|row| row.strip_suffix(" |")?.rsplit_once("| ")).map(|row| row.1);
+    let named: Vec<&str> = rows.flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect();
+    assert!(named.len() > 15, "{} tests are named", named.len());
+    for name in named {
+        let case = name.strip_prefix("hostile/");
+        let is_there = case.map_or_else(
+            || sources.contains(&format!("fn {name}(")),
+            |case| root.join("tests/hostile").join(case).is_dir(),
+        );
         assert!(is_there, "no test or case {name}");
     }
 }

@@ -3,6 +3,7 @@
 //! the next requests to this function and to another are served.
 
 use libtest_mimic::{Arguments, Trial};
+use selvedge_tests::custom::put_bootstrap;
 use selvedge_tests::hostile::{Hostile, hostile_cases};
 use selvedge_tests::lateness::Lateness;
 use selvedge_tests::python::interpreters;
@@ -66,6 +67,9 @@ async fn edge(case: &Hostile, origin: &Origin) -> Edge {
         let name = path.file_name().expect("a file has a name").to_string_lossy().into_owned();
         let content = std::fs::read_to_string(&path).expect("a case's files are text");
         builder = builder.file(&format!("hostile/{name}"), &content);
+        if name == "bootstrap" {
+            put_bootstrap(&builder.path().join("hostile"), content.as_bytes());
+        }
     }
     for number in 0..case.about.files {
         builder = builder.file(&format!("hostile/files/{}/{}", number / 1_000, number % 1_000), "");
@@ -87,6 +91,9 @@ async fn edge(case: &Hostile, origin: &Origin) -> Edge {
 /// The function's settings, and the table that names its interpreter if it has one.
 fn language(case: &Hostile, origin: &Origin) -> (String, String) {
     let settings = case.about.settings.replace("{origin}", origin.url().trim_start_matches("http://"));
+    if case.dir.join("bootstrap").is_file() {
+        return (format!("{settings}\nruntime = \"provided.al2023\""), String::new());
+    }
     if !case.dir.join("handler.py").is_file() {
         return (settings, String::new());
     }

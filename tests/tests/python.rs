@@ -4,10 +4,10 @@
 
 use environment::{Outcome, Runtime};
 use functions::{
-    CpuShare, Engines, Function, FunctionConfig, Functions, Invocation, LogSink, NetworkPolicy, Options, PackageSource,
+    CpuShare, Function, FunctionConfig, Functions, Invocation, LogSink, NetworkPolicy, Options, PackageSource,
     SandboxDemand, Scaling, SnapStart,
 };
-use selvedge_tests::edge::program;
+use selvedge_tests::edge::{engines, program};
 use selvedge_tests::python::interpreters;
 use selvedge_tests::{Edge, Origin, site};
 use serde_json::{Value, json};
@@ -28,7 +28,7 @@ impl Stage {
     async fn new() -> Stage {
         let directory = tempfile::tempdir().expect("temporary files can be made");
         let functions = Functions::start(Options {
-            engines: Engines { javascript: program("selvedge-js"), python: program("libselvedge_python.so") },
+            engines: engines(),
             data_dir: directory.path().join("state"),
             environments_max: 200,
             cpu: CpuShare::Unlimited,
@@ -48,6 +48,7 @@ impl Stage {
             name: "f".to_owned(),
             version: "1".to_owned(),
             package: PackageSource::Directory(package),
+            layers: Vec::new(),
             handler: "lambda_function.lambda_handler".to_owned(),
             runtime,
             interpreter: Some(interpreter),
@@ -441,4 +442,28 @@ fn check_names_an_interpreter_that_is_missing_or_another() {
     assert!(!fine && said.contains("is not a Python interpreter"), "{said}");
     let (fine, said) = check("[runtimes]\n\"nodejs22.x\" = \"/bin/true\"", "/nowhere");
     assert!(!fine && said.contains("\"nodejs22.x\" is not one of those with an interpreter"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_interpreter_that_no_function_uses_ends() {
+    let origin = Origin::start().await;
+    let (runtime, interpreter) = interpreters().swap_remove(0);
+    let id = runtime.id();
+    let code = "def handler(event, context):\n    return {'status': '200', 'body': 'of Python'}\n";
+    let function = format!(
+        "[functions.f]\ncode = \"f\"\nruntime = {id:?}\nhandler = \"app.handler\"\n[runtimes]\n{id:?} = {interpreter:?}\n"
+    );
+    let config = site(&origin.url(), "hooks.viewer-request = \"f\"");
+    let edge = Edge::builder().file("f/app.py", code).config(&format!("{function}{config}")).start().await;
+    assert_eq!(edge.get("/").await.text(), "of Python");
+    let zygotes = || selvedge_tests::processes::below(edge.pid(), selvedge_tests::processes::Kind::Zygote).len();
+    assert_eq!(zygotes(), 2);
+    edge.write_config(&site(&origin.url(), ""));
+    selvedge_tests::wait_for("the end of the interpreter", || async { (zygotes() == 1).then_some(()) }).await;
+    edge.write_config(&format!("{function}{config}"));
+    edge.signal(nix::sys::signal::Signal::SIGHUP);
+    selvedge_tests::wait_for("Python again", || async {
+        (edge.get("/again").await.text() == "of Python").then_some(())
+    })
+    .await;
 }

@@ -13,7 +13,7 @@ const OWNERS: [(&str, &[&str]); 5] = [
     ("control", &["rusqlite", "quick_xml"]),
 ];
 
-const CRATES: [&str; 12] = [
+const CRATES: [&str; 13] = [
     "cli",
     "control",
     "environment",
@@ -26,6 +26,7 @@ const CRATES: [&str; 12] = [
     "runtime",
     "js-runtime",
     "py-shim",
+    "custom-runtime",
 ];
 
 const FILE_LINES_MAX: usize = 400;

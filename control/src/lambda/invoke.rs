@@ -11,6 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use environment::Outcome;
+use environment::outcome::exit_message;
 use functions::Invocation;
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -118,7 +119,7 @@ pub(super) fn failure(outcome: &Outcome, invocation: &Invocation) -> Value {
         Outcome::ExceededMemory { .. } => {
             of_platform("Runtime.OutOfMemory", "Runtime exited with error: signal: killed".into())
         }
-        Outcome::Crashed { reason } => of_platform("Runtime.ExitError", format!("Runtime exited with error: {reason}")),
+        Outcome::Crashed { reason } => of_platform("Runtime.ExitError", exit_message(reason)),
         Outcome::ResultTooLarge { bytes, limit } => of_platform(
             "Function.ResponseSizeTooLarge",
             format!("Response payload size ({bytes} bytes) exceeded maximum allowed payload size ({limit} bytes)."),

@@ -20,6 +20,8 @@ pub(super) const QUOTAS_EDGE: &str = "edge";
 pub(super) const QUOTAS_LAMBDA: &str = "lambda";
 const HANDLER_DEFAULT: &str = "index.handler";
 const HANDLER_DEFAULT_PYTHON: &str = "lambda_function.lambda_handler";
+/// A custom runtime makes of it what it likes.
+const HANDLER_DEFAULT_CUSTOM: &str = "bootstrap";
 const RUNTIME_DEFAULT: Runtime = Runtime::Nodejs22;
 /// The runtime's own names (AWS: "Defined runtime environment variables").
 const RESERVED_PREFIXES: [&str; 2] = ["AWS_", "LAMBDA_"];
@@ -35,6 +37,7 @@ pub(super) fn function(
     let before = ctx.findings.count();
     let (function_name, version) = named(ctx, name);
     let package = package(ctx, name, raw);
+    let layers = raw.layers.iter().filter_map(|layer| source(ctx, "layer", layer)).collect();
     let runtime = runtime(ctx, raw);
     let timeout_bounds = timeout_bounds(ctx, raw);
     let tmp_bounds = limits::TMP_MB_MIN..=limits::TMP_MB_MAX;
@@ -51,9 +54,10 @@ pub(super) fn function(
         network: network(ctx, raw.network.as_ref()),
         variables: variables(ctx, name, &raw.environment),
         scaling: scaling::scaling(ctx, raw),
-        snap_start: scaling::snap_start(ctx, raw),
+        snap_start: scaling::snap_start(ctx, raw, runtime),
         idempotent: raw.idempotent,
         package: package?,
+        layers,
     };
     if ctx.findings.count() > before {
         return None;
@@ -116,18 +120,23 @@ fn package(ctx: &mut Context, name: &Text, raw: &RawFunction) -> Option<PackageS
         ctx.findings.add(name.span(), format!("function {} has no code: a directory or a .zip", name.get_ref()));
         return None;
     };
-    let path = ctx.path(code.get_ref());
+    source(ctx, "code", code)
+}
+
+/// A directory or an archive, as `key` says.
+fn source(ctx: &mut Context, key: &str, written: &Text) -> Option<PackageSource> {
+    let path = ctx.path(written.get_ref());
     let is_zip = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("zip"));
     match std::fs::metadata(&path) {
         Ok(metadata) if metadata.is_dir() => Some(PackageSource::Directory(path)),
         Ok(_) if is_zip => Some(PackageSource::Zip(path)),
         Ok(_) => {
-            let message = format!("code {} is neither a directory nor a .zip file", path.display());
-            ctx.findings.add(code.span(), message);
+            let message = format!("{key} {} is neither a directory nor a .zip file", path.display());
+            ctx.findings.add(written.span(), message);
             None
         }
         Err(error) => {
-            ctx.findings.add(code.span(), format!("code {}: {error}", path.display()));
+            ctx.findings.add(written.span(), format!("{key} {}: {error}", path.display()));
             None
         }
     }
@@ -137,9 +146,17 @@ fn handler(ctx: &mut Context, raw: &RawFunction, runtime: Runtime) -> String {
     let default = match runtime.language() {
         Language::JavaScript => HANDLER_DEFAULT,
         Language::Python => HANDLER_DEFAULT_PYTHON,
+        Language::Custom => HANDLER_DEFAULT_CUSTOM,
     };
     let Some(handler) = &raw.handler else { return default.into() };
     let text = handler.get_ref();
+    if runtime.language() == Language::Custom {
+        if text.is_empty() || text.len() > HANDLER_MAX || text.contains(char::is_whitespace) {
+            let message = format!("handler {text:?} must be 1 to {HANDLER_MAX} characters without spaces");
+            ctx.findings.add(handler.span(), message);
+        }
+        return text.clone();
+    }
     let parts = text.rsplit_once('.');
     let named = parts.is_some_and(|(module, export)| !module.is_empty() && !export.is_empty());
     if !named || text.len() > HANDLER_MAX || text.contains(char::is_whitespace) {

@@ -1,7 +1,7 @@
 //! Checks of the keys about execution environments: how many, how long, how they
 //! start, and how much of the processor they get.
 
-use environment::limits;
+use environment::{Language, Runtime, limits};
 use functions::{CpuShare, FunctionConfig, Scaling, SnapStart};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -38,7 +38,10 @@ pub(super) fn scaling(ctx: &mut Context, raw: &RawFunction) -> Scaling {
 
 /// Snapshot start and provisioned environments exclude each other (AWS: "Improving startup
 /// performance with Lambda SnapStart", limitations).
-pub(super) fn snap_start(ctx: &mut Context, raw: &RawFunction) -> SnapStart {
+pub(super) fn snap_start(ctx: &mut Context, raw: &RawFunction, runtime: Runtime) -> SnapStart {
+    if runtime.language() == Language::Custom {
+        return without_copies(ctx, raw, runtime);
+    }
     let Some(written) = &raw.snap_start else { return SnapStart::default() };
     match written.get_ref().as_str() {
         "on" => {
@@ -62,6 +65,25 @@ pub(super) fn snap_start(ctx: &mut Context, raw: &RawFunction) -> SnapStart {
             SnapStart::default()
         }
     }
+}
+
+/// A custom runtime is programs, which start anew in each environment.
+fn without_copies(ctx: &mut Context, raw: &RawFunction, runtime: Runtime) -> SnapStart {
+    let id = runtime.id();
+    if let Some(written) = raw.snap_start.as_ref().filter(|written| written.get_ref() != "off") {
+        let message = format!(
+            "snap_start is {:?}, and programs of runtime {id} cannot be copied: remove it; \
+             provisioned environments are started ahead",
+            written.get_ref()
+        );
+        ctx.findings.add(written.span(), message);
+    }
+    if let Some(template) = &raw.template_idle_timeout {
+        let message =
+            format!("template_idle_timeout has no effect with runtime {id}, which has no template: remove it");
+        ctx.findings.add(template.span(), message);
+    }
+    SnapStart::Never
 }
 
 pub(super) fn cpu(ctx: &mut Context, raw: Option<&Text>) -> CpuShare {

@@ -5,6 +5,7 @@
 use super::Context;
 use super::function::QUOTAS_LAMBDA;
 use crate::raw::{Named, RawConfig, RawFunction};
+use environment::{Language, Runtime};
 use std::collections::BTreeSet;
 use std::ops::Range;
 
@@ -26,6 +27,17 @@ pub(super) fn check(ctx: &mut Context, raw: &RawConfig) {
 }
 
 fn check_function(ctx: &mut Context, raw: &RawFunction) {
+    let runtime = raw.runtime.as_ref().map(|id| (id, Runtime::from_id(id.get_ref())));
+    if let Some((id, Some(runtime))) = runtime
+        && runtime.language() == Language::Custom
+    {
+        let subject = format!("runtime {}", runtime.id());
+        refuse(ctx, id.span(), &subject, "a function at the edge is in Node.js or Python");
+    }
+    if let Some(layer) = raw.layers.first() {
+        let subject = format!("layer {}", layer.get_ref());
+        refuse(ctx, layer.span(), &subject, "a function at the edge has no layers");
+    }
     if let Some((name, _)) = raw.environment.first_key_value() {
         let subject = format!("variable {}", name.get_ref());
         refuse(ctx, name.span(), &subject, "a function at the edge has no environment variables");

@@ -47,6 +47,15 @@ impl Brake {
         matches!(self, Brake::Stop { .. })
     }
 
+    /// Makes its group now.
+    pub(super) async fn make_group(&mut self, pid: i32) -> io::Result<()> {
+        if let Brake::Quota(quota) = self {
+            let made = quota.order(pid).await.map_err(io::Error::other)?;
+            quota.group = Wanted::There(made?);
+        }
+        Ok(())
+    }
+
     /// Until when the process does not run at all, if it is stopped.
     pub(super) fn stopped_until(&self) -> Option<Instant> {
         match self {

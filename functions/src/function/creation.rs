@@ -5,13 +5,17 @@ use super::{Core, FORK_ATTEMPTS};
 use crate::channel::Channel;
 use crate::connection::{Environment, Forked};
 use crate::cpu::Pace;
+use crate::household::Household;
+use crate::leaving::Exit;
 use crate::log::{self, Failure, Start};
+use crate::network::{Caller, Door};
 use crate::parent::{ForkError, Parent};
 use crate::phase::Phase;
 use crate::pool::Place;
 use crate::template::{BuildError, Kind};
 use bytes::BytesMut;
-use environment::{ControlRequest, Manifest, Outcome};
+use environment::{ControlRequest, Frame, Language, Manifest, Outcome};
+use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
@@ -66,8 +70,12 @@ impl Core {
                 Err(ForkError::Gone | ForkError::Send(_)) => continue,
                 Err(error) => return Err(BuildError::Fork(error.to_string())),
             };
+            let door = match self.config.runtime.language() {
+                Language::Custom => Some(self.let_in(&mut forked).await.map_err(|e| BuildError::Fork(e.to_string()))?),
+                Language::JavaScript | Language::Python => None,
+            };
             if let (Kind::Unshared, Some(listener)) = (&template.kind, forked.child.listener.take()) {
-                self.shared.network.expect(listener, self.caller());
+                self.shared.network.expect(listener, Caller { door, ..self.caller() });
             }
             let tmp = self.manifest.tmp_root.join(forked.id.to_string());
             let mut environment = Environment::new(forked, template.shared_bytes, tmp, place);
@@ -95,7 +103,21 @@ impl Core {
         let child = parent.fork(id, &request, theirs.as_fd()).await?;
         let pace = Pace::new(&self.shared.cpu, self.config.memory_mb, parent.closing());
         let scratch = self.shared.scratch.as_ref().map(|scratch| scratch.hold(id, &self.name, child.handle()));
-        Ok(Forked { id, channel, child, pace, scratch })
+        let (leaving, function, log) = (self.shared.leaving.clone(), Arc::clone(&self.name), self.shared.log.clone());
+        let exit = Exit { leaving, function, log };
+        Ok(Forked { id, channel, child, pace, scratch, exit })
+    }
+
+    /// What a custom runtime's environment waits for before it starts a program: whoever that starts is counted
+    /// and held back with it, and finds the Runtime API behind a door.
+    async fn let_in(&self, forked: &mut Forked) -> io::Result<Door> {
+        forked.child.household = Some(Arc::new(Household::of(forked.child.pid)?));
+        forked.pace.hold_all(&forked.child).await?;
+        let (door, inside) = Door::pair()?;
+        let mut frame = BytesMut::new();
+        Frame::Door.encode(&mut frame).map_err(io::Error::other)?;
+        forked.channel.send_attached(&frame, inside.as_fd())?;
+        Ok(door)
     }
 
     async fn wait_until_ready(

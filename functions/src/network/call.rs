@@ -88,6 +88,11 @@ pub(super) fn send(own: &OwnedFd, to: SocketAddr, bytes: &[u8]) -> Result<i64, E
     Ok(i64::try_from(sent).unwrap_or(i64::MAX))
 }
 
+/// Whether it is a stream socket.
+pub(super) fn is_stream(own: &OwnedFd) -> Result<bool, Errno> {
+    Ok(getsockopt(own, sockopt::SockType)? == SockType::Stream)
+}
+
 /// Whether calls on the socket wait, and setting that.
 pub(super) fn waits(own: impl AsFd) -> Result<bool, Errno> {
     Ok(!flags(&own)?.contains(OFlag::O_NONBLOCK))

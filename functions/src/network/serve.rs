@@ -4,6 +4,7 @@
 use super::Caller;
 use super::address::{is_own, resolvers};
 use super::call::{self, Address, Call, Refused, Waiting};
+use super::door::Door;
 use super::notification::{News, Notification, receive};
 use crate::log::put_line;
 use crate::sys;
@@ -81,6 +82,12 @@ impl Desk {
     }
 
     fn connect(&mut self, notification: &Notification, to: Address) -> Result<Option<i64>, Errno> {
+        if let (Some(door), Address::Of(to)) = (self.caller.door.clone().filter(|_| Door::is_at(to)), to) {
+            let own = notification.descriptor(self.listener.as_fd())?;
+            if call::is_stream(&own)? {
+                return self.knock(notification, &door, (own, to));
+            }
+        }
         self.judge(to)?;
         let own = notification.descriptor(self.listener.as_fd())?;
         if !call::waits(&own)? {
@@ -98,6 +105,31 @@ impl Desk {
                 done.map(|()| Some(0))
             }
         }
+    }
+
+    /// Connects to the Runtime API: through a listener that is there for this one connection.
+    fn knock(
+        &self,
+        notification: &Notification,
+        door: &Door,
+        (own, to): (OwnedFd, SocketAddr),
+    ) -> Result<Option<i64>, Errno> {
+        let waits = call::waits(&own)?;
+        let knock = door.open(to)?;
+        call::set_waiting(&own, Waiting::Never)?;
+        match call::connect(own.as_fd(), Address::Of(knock.at())) {
+            Ok(()) | Err(Errno::EINPROGRESS) => {}
+            Err(error) => return Err(error),
+        }
+        let (listener, notification) = (Rc::clone(&self.listener), *notification);
+        tokio::task::spawn_local(async move {
+            let arrived = knock.hand_over(&own).await;
+            if waits {
+                let restored = call::set_waiting(&own, Waiting::AsLongAsItTakes);
+                notification.answer(listener.as_fd(), arrived.and(restored).map(|()| 0));
+            }
+        });
+        if waits { Ok(None) } else { Err(Errno::EINPROGRESS) }
     }
 
     fn bind(&mut self, notification: &Notification, to: Address) -> Result<i64, Errno> {

@@ -3,21 +3,39 @@
 //! module has the export is found out when it is loaded.
 
 use super::PackageError;
-use super::listing::{Listing, relative_name};
+use super::layers::Layers;
+use super::listing::{Entry, Listing, relative_name};
 use crate::config::FunctionConfig;
 use environment::Language;
+use environment::manifest::BOOTSTRAP;
 use std::path::Path;
 
 /// Checks the handler's form and that its module is a file of the package.
-pub(super) fn check(config: &FunctionConfig, listing: &Listing) -> Result<(), PackageError> {
+pub(super) fn check(config: &FunctionConfig, listing: &Listing, layers: &Layers<'_>) -> Result<(), PackageError> {
+    if config.runtime.language() != Language::Custom
+        && let Some(name) = layers.paths().find(|name| name.starts_with("extensions/"))
+    {
+        return Err(PackageError::Extension(name.to_owned()));
+    }
     match config.runtime.language() {
         Language::JavaScript => check_javascript(&config.handler, listing),
-        Language::Python => check_python(&config.handler, listing),
+        Language::Python => check_python(&config.handler, listing, layers),
+        Language::Custom => check_bootstrap(listing, layers),
+    }
+}
+
+/// What the handler string means is the program's own affair.
+fn check_bootstrap(listing: &Listing, layers: &Layers<'_>) -> Result<(), PackageError> {
+    match listing.entries.get(BOOTSTRAP).or_else(|| layers.entry(BOOTSTRAP)) {
+        Some(Entry::File { executable: true, .. } | Entry::Link { .. }) => Ok(()),
+        Some(Entry::File { executable: false, .. }) => Err(PackageError::Bootstrap("is not executable")),
+        Some(Entry::Directory) => Err(PackageError::Bootstrap("is a directory")),
+        None => Err(PackageError::Bootstrap("is missing")),
     }
 }
 
 /// A module path with dots or slashes, and a function after the last dot.
-fn check_python(handler: &str, listing: &Listing) -> Result<(), PackageError> {
+fn check_python(handler: &str, listing: &Listing, layers: &Layers<'_>) -> Result<(), PackageError> {
     let refuse = |reason: String| Err(PackageError::Handler { handler: handler.to_owned(), reason });
     let Some((module, function)) = handler.rsplit_once('.') else {
         return refuse(
@@ -32,7 +50,15 @@ fn check_python(handler: &str, listing: &Listing) -> Result<(), PackageError> {
     let found = listing.is_file(&format!("{path}.py"))
         || listing.is_file(&format!("{path}/__init__.py"))
         || listing.entries.keys().any(|name| name.starts_with(&native) && name.ends_with(".so"));
-    if !found {
+    let in_layer = layers.paths().any(|name| {
+        let below = name.strip_prefix("python/").and_then(|name| name.strip_prefix(path.as_str()));
+        let in_site = name.split_once("/site-packages/").and_then(|(_, name)| name.strip_prefix(path.as_str()));
+        [below, in_site]
+            .into_iter()
+            .flatten()
+            .any(|rest| rest == ".py" || rest == "/__init__.py" || (rest.starts_with('.') && rest.ends_with(".so")))
+    });
+    if !found && !in_layer {
         return refuse(format!("needs {path}.py or {path}/__init__.py in the package"));
     }
     Ok(())

@@ -1,6 +1,7 @@
 //! Puts a package where it runs from: `<packages>/<digest>/`, written beside
 //! and renamed, so a directory with that name is always whole.
 
+use super::layers::Layers;
 use super::lease::Lease;
 use super::{PackageDigest, PackageError, archive, directory, handler};
 use crate::config::{FunctionConfig, PackageSource};
@@ -11,23 +12,46 @@ use std::path::{Path, PathBuf};
 /// A package where it runs from.
 #[derive(Debug)]
 pub(crate) struct Installed {
+    /// Of code and layers.
     pub(crate) digest: PackageDigest,
     pub(crate) code_dir: PathBuf,
-    #[expect(dead_code, reason = "keeps the directory there")]
-    lease: Lease,
+    /// What environments see as `/opt`, when there are layers.
+    pub(crate) layers_dir: Option<PathBuf>,
+    #[expect(dead_code, reason = "keeps the directories there")]
+    leases: Vec<Lease>,
 }
 
-/// Installs the function's package and holds it. Blocks.
+/// Installs the function's package and layers and holds them. Blocks.
 pub(crate) fn install(config: &FunctionConfig, packages: &Path) -> Result<Installed, PackageError> {
     fs::create_dir_all(packages).map_err(PackageError::write(packages))?;
-    for _ in 0..ATTEMPTS {
-        let (code_dir, digest) = match &config.package {
-            PackageSource::Directory(path) => install_directory(config, path, packages)?,
-            PackageSource::Zip(path) => install_archive(config, path, packages)?,
+    let layers = Layers::read(&config.layers)?;
+    let mut digest = None;
+    let (code_dir, lease) = held(packages, || {
+        let (code_dir, code) = match &config.package {
+            PackageSource::Directory(path) => install_directory(config, (path, &layers), packages)?,
+            PackageSource::Zip(path) => install_archive(config, (path, &layers), packages)?,
         };
-        // Nobody held it yet: whoever cleans up may have been faster.
-        if let Some(lease) = Lease::take(&code_dir).map_err(PackageError::read(&code_dir))? {
-            return Ok(Installed { digest, code_dir, lease });
+        digest = Some(layers.digest_with(code));
+        Ok(code_dir)
+    })?;
+    let digest = digest.expect("what is held was installed");
+    let mut leases = vec![lease];
+    let layers_dir = layers.install(packages)?.map(|(layers_dir, lease)| {
+        leases.push(lease);
+        layers_dir
+    });
+    Ok(Installed { digest, code_dir, layers_dir, leases })
+}
+
+/// What `install` puts somewhere, held. Nobody held it yet: whoever cleans up may have been faster.
+pub(super) fn held(
+    packages: &Path,
+    mut install: impl FnMut() -> Result<PathBuf, PackageError>,
+) -> Result<(PathBuf, Lease), PackageError> {
+    for _ in 0..ATTEMPTS {
+        let directory = install()?;
+        if let Some(lease) = Lease::take(&directory).map_err(PackageError::read(&directory))? {
+            return Ok((directory, lease));
         }
     }
     let source = io::Error::other(format!("removed by another process {ATTEMPTS} times"));
@@ -47,11 +71,12 @@ pub fn unpack(archive: &Path, to: &Path) -> Result<PackageDigest, PackageError> 
 
 fn install_directory(
     config: &FunctionConfig,
-    path: &Path,
+    (path, layers): (&Path, &Layers<'_>),
     packages: &Path,
 ) -> Result<(PathBuf, PackageDigest), PackageError> {
     let listing = directory::list(path)?;
-    handler::check(config, &listing)?;
+    layers.fit(&listing)?;
+    handler::check(config, &listing, layers)?;
     let digest = directory::digest(path, &listing)?;
     let installed = packages.join(&digest.0);
     if installed.is_dir() {
@@ -61,17 +86,18 @@ fn install_directory(
     directory::copy(path, &listing, fresh.path())?;
     // Someone may have edited a file in between: what was copied is what runs.
     let copied = directory::digest(fresh.path(), &directory::list(fresh.path())?)?;
-    publish(fresh, packages, copied)
+    Ok((publish(fresh, packages, &copied)?, copied))
 }
 
 fn install_archive(
     config: &FunctionConfig,
-    path: &Path,
+    (path, layers): (&Path, &Layers<'_>),
     packages: &Path,
 ) -> Result<(PathBuf, PackageDigest), PackageError> {
     let mut opened = archive::Opened::open(path)?;
     let listing = opened.list()?;
-    handler::check(config, &listing)?;
+    layers.fit(&listing)?;
+    handler::check(config, &listing, layers)?;
     let digest = opened.digest()?;
     let installed = packages.join(&digest.0);
     if installed.is_dir() {
@@ -79,22 +105,23 @@ fn install_archive(
     }
     let (fresh, _held) = fresh_directory(packages)?;
     opened.unpack(&listing, fresh.path())?;
-    publish(fresh, packages, digest)
+    Ok((publish(fresh, packages, &digest)?, digest))
 }
 
 /// A directory to unpack into, held meanwhile.
-fn fresh_directory(packages: &Path) -> Result<(tempfile::TempDir, Option<Lease>), PackageError> {
+pub(super) fn fresh_directory(packages: &Path) -> Result<(tempfile::TempDir, Option<Lease>), PackageError> {
     let fresh = tempfile::Builder::new().prefix(".unpack-").tempdir_in(packages);
     let fresh = fresh.map_err(PackageError::write(packages))?;
     let held = Lease::take(fresh.path()).map_err(PackageError::write(packages))?;
     Ok((fresh, held))
 }
 
-fn publish(
+/// Gives what was unpacked its name.
+pub(super) fn publish(
     fresh: tempfile::TempDir,
     packages: &Path,
-    digest: PackageDigest,
-) -> Result<(PathBuf, PackageDigest), PackageError> {
+    digest: &PackageDigest,
+) -> Result<PathBuf, PackageError> {
     let installed = packages.join(&digest.0);
     set_directory_mode(fresh.path())?;
     match fs::rename(fresh.path(), &installed) {
@@ -103,7 +130,7 @@ fn publish(
         Err(_) if installed.is_dir() => {}
         Err(source) => return Err(PackageError::Write { path: installed, source }),
     }
-    Ok((installed, digest))
+    Ok(installed)
 }
 
 fn set_directory_mode(path: &Path) -> Result<(), PackageError> {

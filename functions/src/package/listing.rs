@@ -71,6 +71,11 @@ impl Listing {
         Ok(())
     }
 
+    /// Bytes of its files.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     pub(super) fn is_file(&self, path: &str) -> bool {
         matches!(self.entries.get(path), Some(Entry::File { .. } | Entry::Link { .. }))
     }

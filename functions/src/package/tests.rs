@@ -17,6 +17,7 @@ fn function(package: PackageSource) -> FunctionConfig {
         name: "f".into(),
         version: "1".into(),
         package,
+        layers: Vec::new(),
         handler: "index.handler".into(),
         runtime: Runtime::Nodejs22,
         interpreter: None,

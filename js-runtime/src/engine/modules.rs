@@ -9,6 +9,8 @@ use deno_core::{
 };
 use deno_error::JsErrorBox;
 use deno_permissions::{OpenAccessKind, PermissionsContainer};
+use environment::Manifest;
+use environment::manifest::LAYERS_DIR;
 use node_resolver::cache::{NodeResolutionSys, NodeResolutionThreadLocalCache};
 use node_resolver::errors::{PackageFolderResolveError, PackageJsonLoadError, PackageNotFoundError};
 use node_resolver::{
@@ -20,7 +22,7 @@ use std::cell::RefCell;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// The system the resolvers read.
 pub(crate) type Sys = sys_traits::impls::RealSys;
@@ -37,9 +39,24 @@ impl InNpmPackageChecker for InNodeModules {
     }
 }
 
-/// Finds a package in the `node_modules` directories above its user.
+/// Finds a package in the `node_modules` directories above its user, then in those of layers.
 #[derive(Clone, Debug)]
-pub(crate) struct FunctionPackages;
+pub(crate) struct FunctionPackages {
+    layers: Layers,
+}
+
+/// The `node_modules` directories of layers, in order: known when a function is loaded.
+pub(crate) type Layers = Arc<OnceLock<Vec<PathBuf>>>;
+
+/// Where Lambda looks for them (AWS: "Layer paths for each Lambda runtime").
+pub(crate) fn of_layers(manifest: &Manifest) -> Vec<PathBuf> {
+    if manifest.layers_dir.is_none() {
+        return Vec::new();
+    }
+    let version = manifest.runtime.id().trim_start_matches("nodejs").trim_end_matches(".x");
+    let nodejs = Path::new(LAYERS_DIR).join("nodejs");
+    vec![nodejs.join(format!("node{version}/node_modules")), nodejs.join("node_modules")]
+}
 
 impl NpmPackageFolderResolver for FunctionPackages {
     fn resolve_package_folder_from_package(
@@ -51,7 +68,9 @@ impl NpmPackageFolderResolver for FunctionPackages {
             file.ancestors()
                 .skip(1)
                 .filter(|dir| !dir.ends_with("node_modules"))
-                .map(|dir| dir.join("node_modules").join(name))
+                .map(|dir| dir.join("node_modules"))
+                .chain(self.layers.get().into_iter().flatten().cloned())
+                .map(|dir| dir.join(name))
                 .find(|package| package.is_dir())
         });
         found.ok_or_else(|| {
@@ -74,6 +93,7 @@ impl NpmPackageFolderResolver for FunctionPackages {
 pub(crate) struct Access {
     pub(crate) permissions: PermissionsContainer,
     pub(crate) code_dir: PathBuf,
+    pub(crate) layers: Layers,
 }
 
 /// The module loaders of one engine.
@@ -85,10 +105,11 @@ pub(crate) struct Loaders {
 /// Makes the loaders of one engine; `access` is filled in when a function is loaded.
 pub(crate) fn loaders(access: &Rc<RefCell<Access>>) -> Loaders {
     let package_json = Arc::new(PackageJson::new(Sys::default(), Some(Arc::new(PackageJsonThreadLocalCache))));
+    let packages = FunctionPackages { layers: Arc::clone(&access.borrow().layers) };
     let resolver = Arc::new(Resolver::new(
         InNodeModules,
         DenoIsBuiltInNodeModuleChecker,
-        FunctionPackages,
+        packages,
         package_json.clone(),
         NodeResolutionSys::new(Sys::default(), Some(Arc::new(NodeResolutionThreadLocalCache))),
         NodeResolverOptions::default(),
@@ -141,9 +162,12 @@ impl deno_node::NodeRequireLoader for RequireLoader {
     }
 
     fn resolve_require_node_module_paths(&self, from: &Path) -> Vec<String> {
-        let code_dir = &self.access.borrow().code_dir;
+        let Access { code_dir, layers, .. } = &*self.access.borrow();
+        let layers = layers.get().map_or(&[][..], Vec::as_slice);
         let mut paths = deno_node::default_resolve_require_node_module_paths(from);
-        paths.retain(|path| Path::new(path).starts_with(code_dir));
+        let is_own = |path: &Path| path.starts_with(code_dir) || (!layers.is_empty() && path.starts_with(LAYERS_DIR));
+        paths.retain(|path| is_own(Path::new(path)));
+        paths.extend(layers.iter().map(|path| path.to_string_lossy().into_owned()));
         paths
     }
 }

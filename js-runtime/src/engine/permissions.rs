@@ -13,12 +13,12 @@ pub(crate) fn none() -> PermissionsContainer {
     PermissionsContainer::new(parser, Permissions::none_without_prompt())
 }
 
-/// What the function in `code_dir` may touch, with `tmp` as its temporary directory.
-pub(crate) fn of_function(code_dir: &Path, tmp: &Path) -> PermissionsContainer {
+/// What the function in `code_dir` and the layers may touch, with `tmp` as its temporary directory.
+pub(crate) fn of_function(code_dir: &Path, layers_dir: Option<&Path>, tmp: &Path) -> PermissionsContainer {
     let parser = Arc::new(RuntimePermissionDescriptorParser::new(RealSys));
     let text = |path: &Path| path.to_string_lossy().into_owned();
     let options = PermissionsOptions {
-        allow_read: Some(vec![text(code_dir), text(tmp)]),
+        allow_read: Some([code_dir, tmp].into_iter().chain(layers_dir).map(text).collect()),
         allow_write: Some(vec![text(tmp)]),
         allow_net: Some(Vec::new()),
         allow_sys: Some(Vec::new()),

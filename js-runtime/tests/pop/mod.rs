@@ -267,6 +267,7 @@ mod tempdir {
                 runtime: Runtime::Nodejs22,
                 handler: "index.handler".into(),
                 code_dir,
+                layers_dir: None,
                 tmp_root,
                 variables: [].into(),
                 memory_mb: 128,

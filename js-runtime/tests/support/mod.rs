@@ -62,6 +62,7 @@ impl Play {
             runtime,
             handler: handler.into(),
             code_dir: directory.path().canonicalize().unwrap(),
+            layers_dir: None,
             tmp_root: tmp.path().into(),
             variables: [("GREETING".to_string(), "hi".to_string())].into(),
             memory_mb: 128,

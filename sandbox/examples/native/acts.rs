@@ -273,6 +273,7 @@ const FORBIDDEN: &[(&str, i64, &[u64])] = &[
     ("clone", libc::SYS_clone, &[SIGCHLD]),
     ("clone into a user namespace", libc::SYS_clone, &[NEW_USER | SIGCHLD]),
     ("clone3", libc::SYS_clone3, &[]),
+    ("fcntl of a signal", libc::SYS_fcntl, &[0, 10, 18]),
     ("ptrace", libc::SYS_ptrace, &[16, TEMPLATE]),
     ("process_vm_readv", libc::SYS_process_vm_readv, &[TEMPLATE]),
     ("process_vm_writev", libc::SYS_process_vm_writev, &[TEMPLATE]),

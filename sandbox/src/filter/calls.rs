@@ -214,6 +214,26 @@ pub(super) const TEMPLATE: &[c_long] = &[
     libc::SYS_wait4,
 ];
 
+/// Starting programs, waiting for them and ending them: only where an environment is more than one process.
+/// Some are a template's, too.
+pub(super) const PROGRAMS: &[c_long] = &[
+    libc::SYS_execve,
+    libc::SYS_execveat,
+    libc::SYS_kill,
+    libc::SYS_prlimit64,
+    libc::SYS_setrlimit,
+    libc::SYS_sched_get_priority_max,
+    libc::SYS_sched_get_priority_min,
+    libc::SYS_tgkill,
+    libc::SYS_tkill,
+    libc::SYS_wait4,
+    libc::SYS_waitid,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_fork,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_vfork,
+];
+
 /// Names of threads and of memory.
 pub(super) const PRCTLS_OF_ENVIRONMENTS: &[i32] = &[libc::PR_SET_NAME, libc::PR_GET_NAME, libc::PR_SET_VMA];
 
@@ -225,6 +245,9 @@ pub(super) const PRCTLS_OF_TEMPLATES: &[i32] = &[
     libc::PR_SET_DUMPABLE,
     libc::PR_SET_PDEATHSIG,
 ];
+
+/// Choosing the signal of asynchronous input, and notices about directories, which use it.
+pub(super) const FCNTLS_REFUSED: &[i32] = &[10, libc::F_NOTIFY];
 
 /// Blocking or not, how much there is to read, closing at exec, and whether it is a terminal.
 pub(super) const IOCTLS: &[i32] = &[0x5421, 0x541b, 0x5450, 0x5451, 0x5401, 0x5413];

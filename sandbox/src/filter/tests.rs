@@ -49,8 +49,8 @@ const PID: u32 = 17;
 
 #[test]
 fn an_environment_may_do_what_is_listed_for_it_and_nothing_of_its_template() {
-    let template = program(Stage::Template { controls: &[2_000] }).unwrap();
-    let environment = program(Stage::Environment { pid: PID }).unwrap();
+    let template = program(Stage::Template { controls: &[2_000] }, &Code::Text).unwrap();
+    let environment = program(Stage::Environment { pid: PID }, &Code::Text).unwrap();
     let both = [&template, &environment];
     for number in 0..LAST {
         let call = Call(number, [0; 6]);
@@ -64,8 +64,8 @@ fn an_environment_may_do_what_is_listed_for_it_and_nothing_of_its_template() {
 
 #[test]
 fn arguments_decide_where_a_call_has_more_than_one_use() {
-    let template = program(Stage::Template { controls: &[2_000] }).unwrap();
-    let environment = program(Stage::Environment { pid: PID }).unwrap();
+    let template = program(Stage::Template { controls: &[2_000] }, &Code::Text).unwrap();
+    let environment = program(Stage::Environment { pid: PID }, &Code::Text).unwrap();
     let number = |value: i32| u64::from(value.cast_unsigned());
     let one = |call, first| Call(call, [first, 0, 0, 0, 0, 0]);
     let (thread, user) = (number(libc::CLONE_THREAD), number(libc::CLONE_NEWUSER));
@@ -73,6 +73,9 @@ fn arguments_decide_where_a_call_has_more_than_one_use() {
     for (call, of_template, of_environment) in [
         (one(libc::SYS_clone, thread), true, true),
         (one(libc::SYS_clone, number(libc::SIGCHLD)), true, false),
+        (one(libc::SYS_clone, number(libc::SIGCONT)), false, false),
+        (Call(libc::SYS_fcntl, [3, number(libc::F_GETFL), 0, 0, 0, 0]), true, true),
+        (Call(libc::SYS_fcntl, [3, 10, number(libc::SIGCONT), 0, 0, 0]), true, false),
         (one(libc::SYS_clone, thread | user), false, false),
         (one(libc::SYS_clone, user), false, false),
         (one(libc::SYS_tgkill, PID.into()), true, true),
@@ -95,6 +98,38 @@ fn arguments_decide_where_a_call_has_more_than_one_use() {
     ] {
         assert_eq!(may(&[&template], call), of_template, "template: {call:?}");
         assert_eq!(may(&[&template, &environment], call), of_environment, "environment: {call:?}");
+    }
+}
+
+#[test]
+fn programs_may_start_and_end_each_other_and_nothing_else_is_more() {
+    let code = Code::Programs(Vec::new());
+    let template = program(Stage::Template { controls: &[2_000] }, &code).unwrap();
+    let environment = program(Stage::Environment { pid: PID }, &code).unwrap();
+    let both = [&template, &environment];
+    for number in 0..LAST {
+        let always = calls::ALWAYS.contains(&number) || calls::PROGRAMS.contains(&number);
+        // Whatever is no new namespace.
+        let with_zeroes = number == libc::SYS_clone;
+        assert_eq!(may(&both, Call(number, [0; 6])), always || with_zeroes, "call {number}");
+    }
+    let number = |value: i32| u64::from(value.cast_unsigned());
+    let map = |flags: i32| Call(libc::SYS_mmap, [0, 4096, 3, number(flags), 0, 0]);
+    for (call, is_allowed) in [
+        (map(libc::MAP_PRIVATE | libc::MAP_ANONYMOUS), true),
+        (map(libc::MAP_SHARED), true),
+        (map(libc::MAP_SHARED | libc::MAP_ANONYMOUS), false),
+        (map(libc::MAP_SHARED_VALIDATE | libc::MAP_ANONYMOUS), false),
+        (Call(libc::SYS_clone, [number(libc::SIGCHLD), 0, 0, 0, 0, 0]), true),
+        (Call(libc::SYS_clone, [number(libc::SIGCONT), 0, 0, 0, 0, 0]), false),
+        (Call(libc::SYS_fcntl, [3, 10, number(libc::SIGCONT), 0, 0, 0]), false),
+        (Call(libc::SYS_clone, [number(libc::CLONE_NEWUSER | libc::SIGCHLD), 0, 0, 0, 0, 0]), false),
+        (Call(libc::SYS_prlimit64, [0, 7, 1 << 40, 0, 0, 0]), true),
+        (Call(libc::SYS_prlimit64, [1, 7, 0, 0, 0, 0]), false),
+        (Call(libc::SYS_prctl, [number(libc::PR_SET_CHILD_SUBREAPER), 1, 0, 0, 0, 0]), false),
+        (Call(libc::SYS_sendmsg, [3, 0, 0, 0, 0, 0]), false),
+    ] {
+        assert_eq!(may(&both, call), is_allowed, "{call:?}");
     }
 }
 

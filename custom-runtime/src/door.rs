@@ -1,0 +1,88 @@
+//! Where connections to the Runtime API come in: the function's programs connect
+//! to it through the PoP, which hands the other ends over.
+
+use crate::watched::watch;
+use anyhow::bail;
+use environment::{Frame, FrameDecoder};
+use nix::cmsg_space;
+use nix::errno::Errno;
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
+use std::io::{self, IoSliceMut};
+use std::net::TcpStream;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::unix::net::UnixStream;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+/// The inside of a door.
+pub(crate) struct Door {
+    socket: OwnedFd,
+}
+
+impl Door {
+    /// Waits for the first frame on an environment's socket, which brings it.
+    pub(crate) fn receive(stream: &UnixStream) -> anyhow::Result<Door> {
+        let mut frame = [0; FRAME_BYTES];
+        let (length, attached) = receive(stream, &mut frame, MsgFlags::MSG_WAITALL)?;
+        let mut decoder = FrameDecoder::default();
+        decoder.buffer().extend_from_slice(&frame[..length]);
+        match (decoder.next_frame()?, attached) {
+            (Some(Frame::Door), Some(socket)) => Ok(Door { socket }),
+            (first, _) => bail!("the first frame is {first:?}"),
+        }
+    }
+
+    /// Connections as they come. Must be called inside a tokio runtime.
+    pub(crate) fn open(self) -> io::Result<Open> {
+        Ok(Open { socket: watch(self.socket)? })
+    }
+}
+
+/// A door that is watched.
+pub(crate) struct Open {
+    socket: AsyncFd<OwnedFd>,
+}
+
+impl Open {
+    /// The next connection.
+    pub(crate) async fn next(&self) -> io::Result<tokio::net::TcpStream> {
+        loop {
+            let read = |socket: &OwnedFd| receive(socket, &mut [0], MsgFlags::MSG_DONTWAIT);
+            let (length, attached) = self.socket.async_io(Interest::READABLE, read).await?;
+            match attached {
+                Some(connection) => {
+                    let connection = TcpStream::from(connection);
+                    connection.set_nonblocking(true)?;
+                    connection.set_nodelay(true)?;
+                    return tokio::net::TcpStream::from_std(connection);
+                }
+                None if length == 0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                // No descriptor was left for it: whoever connects sees it closed.
+                None => {}
+            }
+        }
+    }
+}
+
+fn receive(socket: &impl AsRawFd, bytes: &mut [u8], flags: MsgFlags) -> io::Result<(usize, Option<OwnedFd>)> {
+    let mut space = cmsg_space!([RawFd; 1]);
+    loop {
+        let mut parts = [IoSliceMut::new(bytes)];
+        let received =
+            recvmsg::<()>(socket.as_raw_fd(), &mut parts, Some(&mut space), flags | MsgFlags::MSG_CMSG_CLOEXEC);
+        match received {
+            Ok(message) => {
+                let attached = message.cmsgs()?.find_map(|part| match part {
+                    ControlMessageOwned::ScmRights(numbers) => numbers.first().copied().map(sandbox::adopt),
+                    _ => None,
+                });
+                return Ok((message.bytes, attached));
+            }
+            Err(Errno::EINTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Of a frame that says no more than its kind.
+const FRAME_BYTES: usize = 5;

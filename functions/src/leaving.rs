@@ -1,0 +1,109 @@
+//! Environments with extensions do not end at once: the extensions are told, and
+//! have a moment. Nobody waits for that but the end of the PoP.
+
+use crate::channel::Channel;
+use crate::household::Household;
+use crate::log::{Log, put_line};
+use crate::parent::Handle;
+use crate::watch::{Memory, over_memory};
+use bytes::BytesMut;
+use environment::frame::Reason;
+use environment::limits::{LOG_BYTES_MAX, SHUTDOWN_MAX};
+use environment::{Frame, FrameDecoder};
+use nix::sys::signal::Signal;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// All that are about to end. Cloning shares them.
+#[derive(Clone, Debug)]
+pub(crate) struct Leaving {
+    places: Arc<Semaphore>,
+}
+
+/// Those of one function, whose log has what they say last.
+#[derive(Clone, Debug)]
+pub(crate) struct Exit {
+    pub(crate) leaving: Leaving,
+    pub(crate) function: Arc<str>,
+    pub(crate) log: Log,
+}
+
+impl Leaving {
+    pub(crate) fn new() -> Leaving {
+        Leaving { places: Arc::new(Semaphore::new(LEAVING_MAX as usize)) }
+    }
+
+    /// Returns once all have ended, or had the time to.
+    pub(crate) async fn wait(&self) {
+        let _ = tokio::time::timeout(SHUTDOWN_MAX + GRACE, self.places.acquire_many(LEAVING_MAX)).await;
+    }
+
+    /// A place for one, if there are not too many.
+    pub(crate) fn place(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.places).try_acquire_owned().ok()
+    }
+}
+
+/// One that leaves.
+pub(crate) struct Last {
+    pub(crate) process: Handle,
+    pub(crate) household: Arc<Household>,
+    pub(crate) socket: UnixStream,
+    pub(crate) reason: Reason,
+    pub(crate) memory: Memory,
+    pub(crate) memory_mb: u32,
+    pub(crate) exit: Exit,
+    pub(crate) place: OwnedSemaphorePermit,
+}
+
+impl Last {
+    /// Tells it, waits for its end, and ends it when that takes too long.
+    pub(crate) async fn run(self) {
+        let Last { process, household, socket, reason, memory, memory_mb, exit, place } = self;
+        household.signal(Signal::SIGCONT);
+        tokio::select! {
+            () = exit.tell(socket, reason) => {}
+            () = tokio::time::sleep(SHUTDOWN_MAX + GRACE) => {}
+            () = over_memory(memory, memory_mb) => {}
+        }
+        process.kill();
+        drop(place);
+    }
+}
+
+impl Exit {
+    /// Returns when the other end is closed.
+    async fn tell(&self, socket: UnixStream, reason: Reason) {
+        let Ok(channel) = Channel::new(socket) else { return };
+        let mut out = BytesMut::new();
+        if Frame::Shutdown(reason).encode(&mut out).is_err() {
+            return;
+        }
+        while !out.is_empty() {
+            // One that is ending by itself does not read any more.
+            if channel.write(&mut out).await.is_err() {
+                break;
+            }
+        }
+        let mut decoder = FrameDecoder::default();
+        let mut logged = 0;
+        while channel.read(decoder.buffer()).await.is_ok_and(|length| length > 0) {
+            let mut lines = BytesMut::new();
+            while let Ok(Some(frame)) = decoder.next_frame() {
+                if let (Frame::Log(line), ..LOG_BYTES_MAX) = (frame, logged) {
+                    logged += line.len();
+                    put_line(&mut lines, &line);
+                }
+            }
+            self.log.write(&self.function, lines.freeze());
+        }
+    }
+}
+
+/// More end without a word.
+const LEAVING_MAX: u32 = 10_000;
+
+/// For an environment that ends by itself in time.
+const GRACE: Duration = Duration::from_millis(300);
