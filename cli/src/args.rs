@@ -1,5 +1,11 @@
 //! The command line, as `clap` reads it.
 
+mod managed;
+
+pub(crate) use managed::{
+    ConfigArgs, ControlCommand, CopyArgs, DeployArgs, LogsArgs, QueueCommand, RollbackArgs, SignArgs,
+};
+
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -88,6 +94,18 @@ Examples:
   selvedge deploy build/hello.zip --function hello --config /etc/selvedge.toml")]
     Deploy(DeployArgs),
 
+    /// Sign a package, so that functions can insist on whom their code is from
+    #[command(after_help = "\
+The signature is at the end of the archive, which stays one. What is printed is the ARN for
+AllowedPublishers of a code signing configuration; without CODE it is all that is done. Keys
+of openssl are taken, too: Ed25519 or P-256 in PKCS #8.
+
+Examples:
+  selvedge sign --key release.pem --make-key --profile release
+  selvedge sign functions/hello --key release.pem --profile release --out hello.zip
+  selvedge sign build/hello.zip --key release.pem --profile release --days 90")]
+    Sign(SignArgs),
+
     /// Let distributions use an earlier version of a function again
     #[command(after_help = "\
 Examples:
@@ -113,6 +131,12 @@ Examples:
   selvedge logs hello
   selvedge logs -f hello")]
     Logs(LogsArgs),
+
+    /// The queues that the control plane keeps: events that were given up
+    Queue {
+        #[command(subcommand)]
+        command: QueueCommand,
+    },
 
     /// The state of the control plane
     Control {
@@ -142,95 +166,6 @@ Examples:
   selvedge certs init
   selvedge certs init --dir certs localhost 127.0.0.1 edge.test")]
     Init(CertsInitArgs),
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum ControlCommand {
-    /// Copy the state to a new directory, also while the edge runs
-    #[command(after_help = "\
-Changes through the APIs wait meanwhile. The key that the state is sealed with is not copied.
-
-Examples:
-  selvedge control backup /var/backups/edge-monday
-  selvedge control backup --config /etc/selvedge.toml monday")]
-    Backup(CopyArgs),
-
-    /// Put a copy back, before the edge starts
-    #[command(after_help = "\
-Examples:
-  selvedge control restore /var/backups/edge-monday")]
-    Restore(CopyArgs),
-}
-
-#[derive(ClapArgs, Debug)]
-pub(crate) struct DeployArgs {
-    /// The directory of the code, or a .zip
-    pub(crate) code: PathBuf,
-
-    /// The function's name; that of the directory or archive when it is not given
-    #[arg(long, value_name = "NAME")]
-    pub(crate) function: Option<String>,
-
-    /// Of a new function
-    #[arg(long, default_value = "nodejs22.x")]
-    pub(crate) runtime: String,
-
-    /// Of a new function
-    #[arg(long, default_value = "index.handler")]
-    pub(crate) handler: String,
-
-    /// The configuration file that the edge runs with
-    #[arg(long, value_name = "FILE", default_value = "selvedge.toml")]
-    pub(crate) config: PathBuf,
-}
-
-#[derive(ClapArgs, Debug)]
-pub(crate) struct RollbackArgs {
-    /// The function's name
-    pub(crate) function: String,
-
-    /// The version to use again
-    #[arg(long, value_name = "VERSION")]
-    pub(crate) to: Option<u64>,
-
-    /// The configuration file that the edge runs with
-    #[arg(long, value_name = "FILE", default_value = "selvedge.toml")]
-    pub(crate) config: PathBuf,
-}
-
-#[derive(ClapArgs, Debug)]
-pub(crate) struct ConfigArgs {
-    /// The configuration file that the edge runs with
-    #[arg(long, value_name = "FILE", default_value = "selvedge.toml")]
-    pub(crate) config: PathBuf,
-}
-
-#[derive(ClapArgs, Debug)]
-pub(crate) struct LogsArgs {
-    /// The function's name
-    pub(crate) function: String,
-
-    /// Do not end: show what is added, too
-    #[arg(short, long)]
-    pub(crate) follow: bool,
-
-    /// How many lines of what is there
-    #[arg(short = 'n', long, default_value_t = 20)]
-    pub(crate) lines: usize,
-
-    /// The configuration file that the edge runs with
-    #[arg(long, value_name = "FILE", default_value = "selvedge.toml")]
-    pub(crate) config: PathBuf,
-}
-
-#[derive(ClapArgs, Debug)]
-pub(crate) struct CopyArgs {
-    /// The directory of the copy
-    pub(crate) dir: PathBuf,
-
-    /// The configuration file
-    #[arg(long, value_name = "FILE", default_value = "selvedge.toml")]
-    pub(crate) config: PathBuf,
 }
 
 #[derive(ClapArgs, Debug)]

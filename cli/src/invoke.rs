@@ -78,7 +78,8 @@ fn error_payload(outcome: &Outcome) -> ErrorPayload {
         Outcome::ExceededMemory { memory_mb, used_mb } => {
             format!("used {used_mb} MB, more than its memory of {memory_mb} MB")
         }
-        Outcome::Crashed { reason } | Outcome::Throttled { reason } => reason.clone(),
+        Outcome::Crashed { reason } => reason.clone(),
+        Outcome::Throttled(throttle) => throttle.to_string(),
         Outcome::ResultTooLarge { bytes, limit } => format!("result has {bytes} bytes, at most {limit} are allowed"),
         Outcome::Canceled => "canceled".into(),
     };

@@ -16,6 +16,7 @@ mod purge;
 mod reload;
 mod runtime;
 mod serve;
+mod sign;
 mod watch;
 
 use args::{Args, CertsCommand, Command, ControlCommand};
@@ -35,10 +36,12 @@ fn main() -> ExitCode {
         Command::Purge(args) => purge::purge(&args),
         Command::Metrics(args) => metrics::metrics(&args),
         Command::Deploy(args) => manage::deploy(&args),
+        Command::Sign(args) => sign::sign(&args),
         Command::Rollback(args) => manage::rollback(&args),
         Command::Functions(args) => manage::functions(&args),
         Command::Distributions(args) => manage::distributions(&args),
         Command::Logs(args) => logs::logs(&args),
+        Command::Queue { command } => manage::queue(&command),
         Command::Control { command: ControlCommand::Backup(args) } => backup::backup(&args),
         Command::Control { command: ControlCommand::Restore(args) } => backup::restore(&args),
         Command::Init(args) => init::init(&args),

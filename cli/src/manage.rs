@@ -1,7 +1,7 @@
-//! `selvedge deploy`, `rollback`, `functions` and `distributions`: the running edge's APIs
+//! `selvedge deploy`, `rollback`, `functions`, `distributions` and `queue`: the running edge's APIs
 //! for people of this machine, who need no key of their own.
 
-use crate::args::{ConfigArgs, DeployArgs, RollbackArgs};
+use crate::args::{ConfigArgs, DeployArgs, QueueCommand, RollbackArgs};
 use crate::exit::{self, Exit};
 use anyhow::{Context, anyhow, bail};
 use control::{Client, Deployed, NewFunction};
@@ -35,6 +35,15 @@ pub(crate) fn functions(args: &ConfigArgs) -> anyhow::Result<Exit> {
 
 pub(crate) fn distributions(args: &ConfigArgs) -> anyhow::Result<Exit> {
     with_client(&args.config, async |client| client.distributions().await)
+}
+
+pub(crate) fn queue(command: &QueueCommand) -> anyhow::Result<Exit> {
+    match command {
+        QueueCommand::List(args) => with_client(&args.config, async |client| client.queues().await),
+        QueueCommand::Show(args) => with_client(&args.config, async |client| client.letters(&args.queue).await),
+        QueueCommand::Redrive(args) => with_client(&args.config, async |client| client.redrive(&args.queue).await),
+        QueueCommand::Clear(args) => with_client(&args.config, async |client| client.clear(&args.queue).await),
+    }
 }
 
 /// Prints the lines that `work` has to say.

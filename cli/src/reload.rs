@@ -153,7 +153,7 @@ pub(crate) fn directories(deployment: &Deployment) -> Vec<PathBuf> {
     let origins = deployment.distributions.iter().flat_map(|distribution| distribution.origins.values());
     let directory = |origin: &Arc<Origin>| match &origin.kind {
         OriginKind::Directory(path) => Some(path.clone()),
-        OriginKind::Http { .. } => None,
+        OriginKind::Http { .. } | OriginKind::Socket(_) => None,
     };
     origins.filter_map(directory).collect()
 }
@@ -161,7 +161,10 @@ pub(crate) fn directories(deployment: &Deployment) -> Vec<PathBuf> {
 /// The deployment of a new configuration, unless it asks for another `[server]`.
 fn accept(file: &Path, server: &Server, config: Config) -> anyhow::Result<Deployment> {
     if config.server != *server {
-        bail!("{}: [server] changed, which needs a restart", file.display());
+        bail!(
+            "{}: [server], [control] or [runtimes] beside a [control] changed, which needs a restart",
+            file.display()
+        );
     }
     Ok(config.deployment)
 }

@@ -63,7 +63,10 @@ impl Answer {
         match protocol {
             Protocol::Json => {
                 let blame = if error.is_callers() { "User" } else { "Server" };
-                let body = serde_json::json!({ "Type": blame, "Message": message, "message": message });
+                let mut body = serde_json::json!({ "Type": blame, "Message": message, "message": message });
+                if let Some(reason) = error.reason {
+                    body["Reason"] = reason.into();
+                }
                 Answer::raw(error.status(), "application/json", Bytes::from(body.to_string()))
                     .with("x-amzn-errortype", name)
             }

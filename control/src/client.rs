@@ -4,12 +4,15 @@
 mod archive;
 mod deploy;
 mod listing;
+mod queues;
 
+pub use archive::archive;
 pub use deploy::{Deployed, NewFunction};
 
 use crate::access::AccessKeys;
 use crate::backup;
 use crate::keyring::Keyring;
+use crate::lambda::REGION;
 use crate::signature;
 use crate::store::Store;
 use crate::{ControlError, StateError};
@@ -102,7 +105,7 @@ impl Client {
         let request = request.body(()).map_err(|error| ClientError::Unclear(error.to_string()))?;
         let mut parts = request.into_parts().0;
         parts.headers.extend(headers);
-        signature::sign(&mut parts, &body, service, (&self.access_key, &self.secret));
+        signature::sign(&mut parts, &body, (service, REGION), (&self.access_key, &self.secret));
         let response = sender.send_request(http::Request::from_parts(parts, Full::new(Bytes::from(body)))).await?;
         let (parts, body) = response.into_parts();
         let body = body.collect().await?.to_bytes();

@@ -1,12 +1,14 @@
-//! CloudFront's API: distributions, their tags and invalidations, and the managed policies.
+//! CloudFront's API: distributions, their tags and invalidations, policies, and keys.
 //! Each operation is one function of a submodule; this file knows which.
 
 mod distribution;
 mod invalidation;
+mod key;
 mod managed_headers;
 mod operations;
 mod policy;
 mod policy_table;
+mod resource;
 mod shape;
 mod shapes;
 mod table;
@@ -14,6 +16,7 @@ mod tag;
 mod unsupported;
 
 pub(crate) use distribution::Distribution;
+pub(crate) use key::key_groups;
 pub(crate) use policy::{Tables, tables};
 pub(crate) use shapes::DISTRIBUTION;
 pub(crate) use table::{associated, associated_in, associations_mut, table};
@@ -32,13 +35,8 @@ use time::macros::format_description;
 
 /// Does what the request asks for.
 pub(crate) async fn handle(plane: &Arc<Plane>, request: Request) -> Result<Answer, ApiError> {
-    let Some((operation, named)) = route::find(OPERATIONS, &request) else {
-        let message = format!("there is no operation {} /{}", request.method, request.segments.join("/"));
-        return Err(ApiError::new(Code::UNSUPPORTED, message));
-    };
-    let (plane, name) = (Arc::clone(plane), operation.name);
-    let done = tokio::task::spawn_blocking(move || perform(&plane, name, &named, &request)).await;
-    done.map_err(|error| ApiError::of_ours(&error))?
+    let operation = route::expect(OPERATIONS, &request, Code::UNSUPPORTED)?;
+    route::perform(plane, operation, request, perform).await
 }
 
 fn perform(plane: &Plane, operation: &str, named: &[String], request: &Request) -> Result<Answer, ApiError> {
@@ -76,6 +74,18 @@ fn perform(plane: &Plane, operation: &str, named: &[String], request: &Request) 
         "UpdateResponseHeadersPolicy" => policy::RESPONSE_HEADERS.update(plane, first, request),
         "DeleteResponseHeadersPolicy" => policy::RESPONSE_HEADERS.delete(plane, first, request),
         "ListResponseHeadersPolicies" => policy::RESPONSE_HEADERS.list(plane, request),
+        "CreatePublicKey" => key::PUBLIC_KEYS.create(plane, request),
+        "GetPublicKey" => key::PUBLIC_KEYS.find(plane, first),
+        "GetPublicKeyConfig" => key::PUBLIC_KEYS.config(plane, first),
+        "UpdatePublicKey" => key::PUBLIC_KEYS.update(plane, first, request),
+        "DeletePublicKey" => key::PUBLIC_KEYS.delete(plane, first, request),
+        "ListPublicKeys" => key::PUBLIC_KEYS.list(plane, request),
+        "CreateKeyGroup" => key::KEY_GROUPS.create(plane, request),
+        "GetKeyGroup" => key::KEY_GROUPS.find(plane, first),
+        "GetKeyGroupConfig" => key::KEY_GROUPS.config(plane, first),
+        "UpdateKeyGroup" => key::KEY_GROUPS.update(plane, first, request),
+        "DeleteKeyGroup" => key::KEY_GROUPS.delete(plane, first, request),
+        "ListKeyGroups" => key::KEY_GROUPS.list(plane, request),
         other => Err(ApiError::new(Code::UNSUPPORTED, format!("{other} is not supported by this edge"))),
     }
 }

@@ -9,11 +9,17 @@ use http::StatusCode;
 pub(crate) struct ApiError {
     pub(crate) code: Code,
     pub(crate) message: String,
+    /// Lambda's `Reason` of a throttled request.
+    pub(crate) reason: Option<&'static str>,
 }
 
 impl ApiError {
     pub(crate) fn new(code: Code, message: impl Into<String>) -> ApiError {
-        ApiError { code, message: message.into() }
+        ApiError { code, message: message.into(), reason: None }
+    }
+
+    pub(crate) fn throttled(reason: &'static str, message: impl Into<String>) -> ApiError {
+        ApiError { reason: Some(reason), ..ApiError::new(Code::TOO_MANY_REQUESTS, message) }
     }
 
     /// A fault of ours. The log has the reason, the client a sentence.
@@ -62,12 +68,17 @@ codes! {
 codes! {
     INVALID_PARAMETER = 400 "InvalidParameterValueException";
     INVALID_CONTENT = 400 "InvalidRequestContentException";
+    FORBIDDEN = 403 "AccessDeniedException";
     NOT_FOUND = 404 "ResourceNotFoundException";
     CONFLICT = 409 "ResourceConflictException";
     PRECONDITION = 412 "PreconditionFailedException";
     TOO_MANY_REQUESTS = 429 "TooManyRequestsException";
     PAYLOAD_TOO_LARGE = 413 "RequestTooLargeException";
+    PROVISIONED_NOT_FOUND = 404 "ProvisionedConcurrencyConfigNotFoundException";
     POLICY_LENGTH = 400 "PolicyLengthExceededException";
+    INVALID_CODE_SIGNATURE = 400 "InvalidCodeSignatureException";
+    CODE_VERIFICATION = 400 "CodeVerificationFailedException";
+    NO_SIGNING_CONFIG = 404 "CodeSigningConfigNotFoundException";
     INVALID_ZIP = 502 "InvalidZipFileException";
 }
 
@@ -86,6 +97,8 @@ codes! {
     INVALID_ASSOCIATION = 400 "InvalidLambdaFunctionAssociation";
     INVALID_TAGGING = 400 "InvalidTagging";
     INVALID_TTL_ORDER = 400 "InvalidTTLOrder";
+    IMMUTABLE_KEY = 400 "CannotChangeImmutablePublicKeyFields";
+    KEY_GROUP_EXISTS = 409 "KeyGroupAlreadyExists";
     MALFORMED_XML = 400 "MalformedXML";
     MISSING_BODY = 400 "MissingBody";
     NO_SUCH_CACHE_POLICY = 404 "NoSuchCachePolicy";
@@ -93,10 +106,16 @@ codes! {
     NO_SUCH_INVALIDATION = 404 "NoSuchInvalidation";
     NO_SUCH_ORIGIN = 404 "NoSuchOrigin";
     NO_SUCH_ORIGIN_REQUEST_POLICY = 404 "NoSuchOriginRequestPolicy";
+    NO_SUCH_PUBLIC_KEY = 404 "NoSuchPublicKey";
+    NO_SUCH_TRUSTED_GROUP = 400 "TrustedKeyGroupDoesNotExist";
     NO_SUCH_RESOURCE = 404 "NoSuchResource";
     NO_SUCH_RESPONSE_HEADERS_POLICY = 404 "NoSuchResponseHeadersPolicy";
     ORIGIN_REQUEST_POLICY_EXISTS = 409 "OriginRequestPolicyAlreadyExists";
     ORIGIN_REQUEST_POLICY_IN_USE = 409 "OriginRequestPolicyInUse";
+    PUBLIC_KEY_EXISTS = 409 "PublicKeyAlreadyExists";
+    PUBLIC_KEY_IN_USE = 409 "PublicKeyInUse";
+    RESOURCE_IN_USE = 409 "ResourceInUse";
+    TOO_MANY_KEYS = 400 "TooManyPublicKeysInKeyGroup";
     RESPONSE_HEADERS_POLICY_EXISTS = 409 "ResponseHeadersPolicyAlreadyExists";
     RESPONSE_HEADERS_POLICY_IN_USE = 409 "ResponseHeadersPolicyInUse";
     STALE = 412 "PreconditionFailed";

@@ -3,26 +3,37 @@
 
 mod alias;
 mod code;
+mod code_signing;
+mod concurrency;
+mod delivery;
+mod destination;
+mod ending;
 mod event_config;
 mod function;
-mod invoke;
+pub(crate) mod invoke;
 mod location;
 mod names;
 mod operations;
 mod page;
 mod permission;
+mod provisioned;
 pub(crate) mod queue;
 mod record;
 mod runner;
 mod settings;
 mod tag;
+mod url_config;
 mod version;
 
+pub(crate) use concurrency::enforce;
 pub(crate) use location::{Links, download};
 pub(crate) use names::{ACCOUNT, Named, REGION, arn};
-pub(crate) use record::{Function, Settings, Version, version};
-pub(crate) use runner::Runner;
+pub(crate) use provisioned::{Runnable, runnable};
+pub(crate) use queue::{Redriven, redrive};
+pub(crate) use record::{Function, Version, version};
+pub(crate) use runner::{Runner, keep};
 pub(crate) use settings::{Place, table};
+pub(crate) use url_config::{FunctionUrl, UrlPlace, distributions, function_url};
 
 use crate::answer::Answer;
 use crate::error::{ApiError, Code};
@@ -34,16 +45,14 @@ use std::sync::Arc;
 
 /// Does what the request asks for.
 pub(crate) async fn handle(plane: &Arc<Plane>, request: Request) -> Result<Answer, ApiError> {
-    let Some((operation, named)) = route::find(OPERATIONS, &request) else {
-        let message = format!("there is no operation {} /{}", request.method, request.segments.join("/"));
-        return Err(ApiError::new(Code::UNKNOWN_OPERATION, message));
-    };
-    if operation.name == "Invoke" {
+    let (name, named) = route::expect(OPERATIONS, &request, Code::UNKNOWN_OPERATION)?;
+    if name == "Invoke" {
         return invoke::invoke(plane, &named[0], request).await;
     }
-    let (plane, name) = (Arc::clone(plane), operation.name);
-    let done = tokio::task::spawn_blocking(move || perform(&plane, name, &named, &request)).await;
-    done.map_err(|error| ApiError::of_ours(&error))?
+    if name == "PutProvisionedConcurrencyConfig" {
+        return provisioned::put(plane, &named[0], &request).await;
+    }
+    route::perform(plane, (name, named), request, perform).await
 }
 
 fn perform(plane: &Plane, operation: &str, named: &[String], request: &Request) -> Result<Answer, ApiError> {
@@ -75,11 +84,29 @@ fn perform(plane: &Plane, operation: &str, named: &[String], request: &Request) 
         "GetFunctionEventInvokeConfig" => event_config::find(plane, first, request),
         "DeleteFunctionEventInvokeConfig" => event_config::delete(plane, first, request),
         "ListFunctionEventInvokeConfigs" => event_config::list(plane, first, request),
-        "GetFunctionCodeSigningConfig" => function::code_signing(plane, first),
-        "GetFunctionConcurrency" => function::concurrency(plane, first),
+        "CreateFunctionUrlConfig" => url_config::create(plane, first, request),
+        "GetFunctionUrlConfig" => url_config::find(plane, first, request),
+        "UpdateFunctionUrlConfig" => url_config::update(plane, first, request),
+        "DeleteFunctionUrlConfig" => url_config::delete(plane, first, request),
+        "ListFunctionUrlConfigs" => url_config::list(plane, first, request),
+        "CreateCodeSigningConfig" => code_signing::create(plane, request),
+        "GetCodeSigningConfig" => code_signing::find(plane, first),
+        "UpdateCodeSigningConfig" => code_signing::update(plane, first, request),
+        "DeleteCodeSigningConfig" => code_signing::delete(plane, first),
+        "ListCodeSigningConfigs" => code_signing::list(plane, request),
+        "ListFunctionsByCodeSigningConfig" => code_signing::functions(plane, first, request),
+        "PutFunctionCodeSigningConfig" => code_signing::put(plane, first, request),
+        "GetFunctionCodeSigningConfig" => code_signing::of_function(plane, first),
+        "DeleteFunctionCodeSigningConfig" => code_signing::take_away(plane, first),
+        "PutFunctionConcurrency" => concurrency::put(plane, first, request),
+        "GetFunctionConcurrency" => concurrency::find(plane, first),
+        "DeleteFunctionConcurrency" => concurrency::delete(plane, first),
+        "GetProvisionedConcurrencyConfig" => provisioned::find(plane, first, request),
+        "DeleteProvisionedConcurrencyConfig" => provisioned::delete(plane, first, request),
+        "ListProvisionedConcurrencyConfigs" => provisioned::list(plane, first, request),
         "GetRuntimeManagementConfig" => function::runtime_management(plane, first),
         "GetFunctionRecursionConfig" => function::recursion(plane, first),
-        "GetAccountSettings" => function::account(plane),
+        "GetAccountSettings" => concurrency::account(plane),
         other => Err(ApiError::new(Code::UNKNOWN_OPERATION, format!("{other} is not supported by this edge"))),
     }
 }

@@ -5,19 +5,21 @@ use crate::error::{ApiError, Code};
 use crate::plane::Plane;
 use crate::request::Request;
 use crate::signature::Claim;
-use crate::{cloudfront, lambda};
+use crate::{cloudfront, lambda, letters};
 use bytes::Bytes;
 use http::Response;
 use http::request::Parts;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
-use hyper::service::service_fn;
+use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
+use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 use time::OffsetDateTime;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
@@ -29,8 +31,12 @@ pub(crate) async fn serve(listener: TcpListener, plane: Arc<Plane>) {
         match listener.accept().await {
             Ok((stream, _)) => {
                 let plane = Arc::clone(&plane);
+                let service = service_fn(move |request| {
+                    let plane = Arc::clone(&plane);
+                    async move { Ok::<_, Infallible>(answer(&plane, request).await) }
+                });
                 tokio::spawn(async move {
-                    converse(stream, plane).await;
+                    converse(stream, service, HEADER_TIMEOUT).await;
                     drop(place);
                 });
             }
@@ -42,14 +48,16 @@ pub(crate) async fn serve(listener: TcpListener, plane: Arc<Plane>) {
     }
 }
 
-async fn converse(stream: TcpStream, plane: Arc<Plane>) {
-    let service = service_fn(move |request| {
-        let plane = Arc::clone(&plane);
-        async move { Ok::<_, Infallible>(answer(&plane, request).await) }
-    });
+/// Answers what comes on one connection. `header_timeout` is for the head of each request.
+pub(crate) async fn converse<S, F>(stream: S, service: F, header_timeout: Duration)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    F: HttpService<Incoming, ResBody = Full<Bytes>>,
+    F::Error: Into<Box<dyn Error + Send + Sync>>,
+{
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT)
+        .header_read_timeout(header_timeout)
         .serve_connection(TokioIo::new(stream), service);
     if let Err(error) = connection.await {
         tracing::debug!("a connection to the control plane ended: {error}");
@@ -80,10 +88,11 @@ async fn handle(plane: &Arc<Plane>, parts: Parts, body: Incoming) -> Result<Answ
     let claim = Claim::of(&parts, OffsetDateTime::now_utc())?;
     let unknown = || ApiError::new(Code::UNKNOWN_KEY, "The security token included in the request is invalid.");
     let secret = plane.access.secret(&claim.access_key).ok_or_else(unknown)?;
-    let body = read(body).await?;
+    let body = read(body, BODY_BYTES_MAX).await?;
     claim.verify(&parts, &body, secret)?;
     match (claim.service.as_str(), Protocol::of_path(parts.uri.path())) {
         ("lambda", Protocol::Json) => lambda::handle(plane, Request::new(parts, body)).await,
+        (letters::SERVICE, Protocol::Json) => letters::handle(plane, Request::new(parts, body)).await,
         ("cloudfront", Protocol::Xml) => cloudfront::handle(plane, Request::new(parts, body)).await,
         (service, _) => {
             let message = format!("{} is no operation of the service {service} that this edge has", parts.uri.path());
@@ -92,12 +101,13 @@ async fn handle(plane: &Arc<Plane>, parts: Parts, body: Incoming) -> Result<Answ
     }
 }
 
-async fn read(body: Incoming) -> Result<Bytes, ApiError> {
+/// The whole body, unless it is larger or slower than it may be.
+pub(crate) async fn read(body: Incoming, bytes_max: usize) -> Result<Bytes, ApiError> {
     let too_large = || {
-        let message = format!("Request must be smaller than {BODY_BYTES_MAX} bytes");
+        let message = format!("Request must be smaller than {bytes_max} bytes");
         ApiError::new(Code::BODY_TOO_LARGE, message)
     };
-    match tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, BODY_BYTES_MAX).collect()).await {
+    match tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, bytes_max).collect()).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
         Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(too_large()),
         Ok(Err(error)) => Err(ApiError::new(Code::INVALID_CONTENT, format!("the body cannot be read: {error}"))),

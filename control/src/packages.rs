@@ -4,6 +4,7 @@
 
 use crate::error::{ApiError, Code};
 use crate::keyring::Keyring;
+use crate::signing;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -65,16 +66,30 @@ impl Packages {
         Ok(content)
     }
 
-    /// Makes sure that `<digest>.zip` is in [`Packages::opened`], whole.
-    pub(crate) fn unseal(&self, digest: &str) -> Result<(), ApiError> {
+    /// Makes sure that `<digest>.zip` is in [`Packages::opened`], whole, and signed by who it is said
+    /// to be signed by.
+    pub(crate) fn unseal(&self, digest: &str, signed_by: Option<&str>) -> Result<(), ApiError> {
         let path = self.opened().join(format!("{digest}.zip"));
-        if path.exists() {
-            return Ok(());
+        if !path.exists() {
+            self.unseal_to(digest, &path)?;
         }
+        let Some(signed_by) = signed_by else { return Ok(()) };
+        let archive = fs::read(&path).map_err(|error| ApiError::of_ours(&error))?;
+        match signing::verify(&archive) {
+            Ok(Some(signed)) if signed.publisher == signed_by => Ok(()),
+            found => {
+                tracing::error!(package = digest, signed_by, ?found, "a package has lost its signature");
+                let message = format!("the package {digest} is not signed by {signed_by} any more; upload it again");
+                Err(ApiError::new(Code::INVALID_CODE_SIGNATURE, message))
+            }
+        }
+    }
+
+    fn unseal_to(&self, digest: &str, path: &Path) -> Result<(), ApiError> {
         let content = self.content(digest)?;
         let written = self.opened().join(format!("{digest}.part-{}", uuid::Uuid::new_v4().simple()));
         fs::write(&written, content)
-            .and_then(|()| fs::rename(&written, &path))
+            .and_then(|()| fs::rename(&written, path))
             .map_err(|error| ApiError::of_ours(&error))
     }
 
@@ -161,7 +176,7 @@ mod tests {
         let digest = packages.keep(b"some code in clear").unwrap();
         let sealed = fs::read(dir.path().join("packages").join(&digest)).unwrap();
         assert!(!sealed.windows(9).any(|window| window == b"some code"));
-        packages.unseal(&digest).unwrap();
+        packages.unseal(&digest, None).unwrap();
         assert_eq!(fs::read(packages.opened().join(format!("{digest}.zip"))).unwrap(), b"some code in clear");
     }
 
@@ -172,12 +187,12 @@ mod tests {
         let (one, two) = (packages.keep(b"one").unwrap(), packages.keep(b"two").unwrap());
         let place = dir.path().join("packages");
         fs::copy(place.join(&one), place.join(&two)).unwrap();
-        assert_eq!(packages.unseal(&two).unwrap_err().code, Code::INVALID_ZIP);
+        assert_eq!(packages.unseal(&two, None).unwrap_err().code, Code::INVALID_ZIP);
         let mut sealed = fs::read(place.join(&one)).unwrap();
         let last = sealed.len() - 1;
         sealed[last] ^= 1;
         fs::write(place.join(&one), sealed).unwrap();
-        assert_eq!(packages.unseal(&one).unwrap_err().code, Code::INVALID_ZIP);
+        assert_eq!(packages.unseal(&one, None).unwrap_err().code, Code::INVALID_ZIP);
         assert!(fs::read_dir(packages.opened()).unwrap().next().is_none());
     }
 

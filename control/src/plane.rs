@@ -7,14 +7,17 @@ use crate::cloudfront::{self, Distribution};
 use crate::error::{ApiError, Code};
 use crate::keyring::Keyring;
 use crate::lambda::queue::Queue;
-use crate::lambda::{Function, Links, Place, Runner, Settings, table};
+use crate::lambda::{Function, Links, Place, Runnable, Runner, UrlPlace, runnable, table};
 use crate::order::Orders;
 use crate::packages::Packages;
+use crate::services::Services;
 use crate::store::{Kind, Records, Store};
 use deployment::{Added, Problems};
+use environment::Runtime;
 use functions::FunctionConfig;
 use parking_lot::{RwLock, RwLockReadGuard};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// What every operation works on.
@@ -27,6 +30,10 @@ pub(crate) struct Plane {
     pub(crate) links: Links,
     pub(crate) queue: Queue,
     pub(crate) orders: Orders,
+    pub(crate) services: Services,
+    interpreters: HashMap<Runtime, PathBuf>,
+    pub(crate) urls: UrlPlace,
+    socket: PathBuf,
     uploads: RwLock<()>,
 }
 
@@ -37,18 +44,36 @@ pub(crate) struct Kept {
     pub(crate) packages: Packages,
     pub(crate) access: AccessKeys,
     pub(crate) keyring: Arc<Keyring>,
+    pub(crate) services: Services,
+    pub(crate) interpreters: HashMap<Runtime, PathBuf>,
+    pub(crate) urls: UrlPlace,
+    /// Where requests to function URLs arrive.
+    pub(crate) socket: PathBuf,
 }
 
 impl Kept {
     /// What the edge runs of it.
     pub(crate) fn added(&self) -> Result<Added, ApiError> {
-        self.store.read(|records| added(&self.packages, records))
+        self.store.read(|records| added(&self.packages, (&self.urls, &self.socket), records))
     }
 
     pub(crate) fn into_plane(self, runner: Runner, queue: Queue, orders: Orders) -> Plane {
-        let Kept { store, packages, access, keyring } = self;
+        let Kept { store, packages, access, keyring, services, interpreters, urls, socket } = self;
         let links = Links::new(keyring.signing_key("links to packages"));
-        Plane { store, packages, access, runner, links, queue, orders, uploads: RwLock::new(()) }
+        Plane {
+            store,
+            packages,
+            access,
+            runner,
+            links,
+            queue,
+            orders,
+            services,
+            interpreters,
+            urls,
+            socket,
+            uploads: RwLock::new(()),
+        }
     }
 }
 
@@ -63,7 +88,7 @@ impl Plane {
         let mut applied = false;
         let changed = self.store.write(|records| {
             let done = work(records)?;
-            let added = added(&self.packages, records)?;
+            let added = self.added(records)?;
             self.orders.apply(added).map_err(|reason| ApiError::new(refused, reason))?;
             applied = true;
             Ok(done)
@@ -94,15 +119,18 @@ impl Plane {
         &self,
         name: &str,
         version: &str,
-        settings: &Settings,
+        runnable: &Runnable,
         place: Place,
     ) -> Result<FunctionConfig, ApiError> {
-        self.packages.unseal(&settings.code.digest)?;
+        let code = &runnable.settings.code;
+        self.packages.unseal(&code.digest, code.signed_by.as_deref())?;
         let label = format!("{name}:{version}");
-        let functions = toml::Table::from_iter([(label.clone(), table(settings, place).into())]);
+        let functions = toml::Table::from_iter([(label.clone(), table(runnable, place).into())]);
         let document = toml::Table::from_iter([("functions".to_owned(), functions.into())]);
         let text = toml::to_string(&document).map_err(|error| ApiError::of_ours(&error))?;
-        let added = Added { text, directory: self.packages.opened().to_path_buf(), functions: BTreeSet::new() };
+        let directory = self.packages.opened().to_path_buf();
+        let interpreters = self.interpreters.clone();
+        let added = Added { text, directory, functions: BTreeSet::new(), interpreters };
         let refused = |problems: Problems| ApiError::new(Code::INVALID_PARAMETER, sentences(&problems));
         let mut checked = deployment::check_functions(&added).map_err(refused)?;
         checked.remove(&label).ok_or_else(|| ApiError::of_ours(&format!("function {label} is not in its own check")))
@@ -127,8 +155,12 @@ impl Plane {
         Ok(())
     }
 
+    fn added(&self, records: &Records<'_>) -> Result<Added, ApiError> {
+        added(&self.packages, (&self.urls, &self.socket), records)
+    }
+
     fn take_back(&self) {
-        let kept = self.store.read(|records| added(&self.packages, records));
+        let kept = self.store.read(|records| self.added(records));
         if let Err(reason) = kept.map_err(|error| error.to_string()).and_then(|added| self.orders.apply(added)) {
             tracing::error!("a change that could not be kept is still in effect: {reason}");
         }
@@ -136,9 +168,9 @@ impl Plane {
 }
 
 /// Everything that the edge needs to know, in the language of the configuration file.
-fn added(packages: &Packages, records: &Records<'_>) -> Result<Added, ApiError> {
+fn added(packages: &Packages, (urls, socket): (&UrlPlace, &Path), records: &Records<'_>) -> Result<Added, ApiError> {
     let mut functions: BTreeMap<String, toml::Value> = BTreeMap::new();
-    let mut distributions = toml::Table::new();
+    let mut distributions = crate::lambda::distributions(records, urls, socket)?;
     let policies = cloudfront::tables(records)?;
     for (id, distribution) in records.list::<Distribution>(Kind::Distribution, "")? {
         let Some(table) = cloudfront::table(&distribution, &policies)? else { continue };
@@ -156,10 +188,12 @@ fn added(packages: &Packages, records: &Records<'_>) -> Result<Added, ApiError> 
     let document = toml::Table::from_iter([
         ("functions".into(), functions.into()),
         ("distributions".into(), distributions.into()),
+        ("key_groups".into(), cloudfront::key_groups(records)?.into()),
     ]);
     let text = toml::to_string(&document).map_err(|error| ApiError::of_ours(&error))?;
     let names = records.list::<Function>(Kind::Function, "")?.into_iter().map(|(name, _)| name);
-    Ok(Added { text, directory: packages.opened().to_path_buf(), functions: names.collect() })
+    let directory = packages.opened().to_path_buf();
+    Ok(Added { text, directory, functions: names.collect(), ..Added::default() })
 }
 
 fn associated_functions(
@@ -169,9 +203,10 @@ fn associated_functions(
 ) -> Result<Vec<(String, toml::Value)>, ApiError> {
     let mut functions = Vec::new();
     for (name, number) in cloudfront::associated(distribution) {
-        let (settings, _) = crate::lambda::version(records, &name, &number)?;
-        packages.unseal(&settings.code.digest)?;
-        functions.push((format!("{name}:{number}"), crate::lambda::table(&settings, Place::Edge).into()));
+        let runnable = runnable(records, &name, &number)?;
+        let code = &runnable.settings.code;
+        packages.unseal(&code.digest, code.signed_by.as_deref())?;
+        functions.push((format!("{name}:{number}"), table(&runnable, Place::Edge).into()));
     }
     Ok(functions)
 }

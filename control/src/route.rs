@@ -1,11 +1,15 @@
-//! Which operation a request asks for, by method, path and query.
+//! Which operation a request asks for, by method, path and query, and how it is done.
 
+use crate::answer::Answer;
+use crate::error::{ApiError, Code};
+use crate::plane::Plane;
 use crate::request::Request;
+use std::sync::Arc;
 
 /// One operation of an API.
 #[derive(Debug)]
 pub(crate) struct Operation {
-    pub(crate) name: &'static str,
+    name: &'static str,
     method: &'static str,
     /// `{}` stands for a segment of any content.
     path: &'static str,
@@ -22,8 +26,35 @@ pub(crate) const fn operation(
     Operation { name, method, path, query }
 }
 
+/// How an API does an operation: its name, what stands for the `{}` of its path, the request.
+pub(crate) type Perform = fn(&Plane, &str, &[String], &Request) -> Result<Answer, ApiError>;
+
+/// The name of the operation that a request asks for, with what stands for its `{}`; an error
+/// with this code when there is none.
+pub(crate) fn expect(
+    operations: &'static [Operation],
+    request: &Request,
+    none: Code,
+) -> Result<(&'static str, Vec<String>), ApiError> {
+    let found = find(operations, request).map(|(operation, named)| (operation.name, named));
+    let message = || format!("there is no operation {} /{}", request.method, request.segments.join("/"));
+    found.ok_or_else(|| ApiError::new(none, message()))
+}
+
+/// Does an operation that blocks.
+pub(crate) async fn perform(
+    plane: &Arc<Plane>,
+    (name, named): (&'static str, Vec<String>),
+    request: Request,
+    how: Perform,
+) -> Result<Answer, ApiError> {
+    let plane = Arc::clone(plane);
+    let done = tokio::task::spawn_blocking(move || how(&plane, name, &named, &request)).await;
+    done.map_err(|error| ApiError::of_ours(&error))?
+}
+
 /// The first operation that fits, with what stands for its `{}`.
-pub(crate) fn find<'a>(operations: &'a [Operation], request: &Request) -> Option<(&'a Operation, Vec<String>)> {
+fn find<'a>(operations: &'a [Operation], request: &Request) -> Option<(&'a Operation, Vec<String>)> {
     operations.iter().find_map(|operation| operation.matches(request).map(|named| (operation, named)))
 }
 

@@ -91,7 +91,9 @@ impl Claim {
 
     /// AWS: "Create a canonical request".
     fn canonical(&self, parts: &Parts, body_hash: &str) -> String {
-        let path = utf8_percent_encode(parts.uri.path(), KEPT_IN_PATH);
+        // Amazon S3 alone takes the path as it was sent.
+        let twice = utf8_percent_encode(parts.uri.path(), KEPT_IN_PATH).to_string();
+        let path = if self.service == "s3" { parts.uri.path() } else { &twice };
         let encoded = |text: &str| utf8_percent_encode(text, KEPT).to_string();
         let query = pairs(parts.uri.query().unwrap_or_default());
         let mut query: Vec<String> =
@@ -137,15 +139,24 @@ impl Claim {
 }
 
 /// Signs a request that this program makes, all of its headers with it. It must have a host.
-pub(crate) fn sign(parts: &mut Parts, body: &[u8], service: &str, (access_key, secret): (&str, &str)) {
+pub(crate) fn sign(
+    parts: &mut Parts,
+    body: &[u8],
+    (service, region): (&str, &str),
+    (access_key, secret): (&str, &str),
+) {
     let form = format_description!("[year][month][day]T[hour][minute][second]Z");
     let time = OffsetDateTime::now_utc().format(form).expect("every time can be written");
     let date = time.get(..DATE_LENGTH).unwrap_or_default().to_owned();
     let value = time.parse().expect("a time is a header's value");
     parts.headers.insert("x-amz-date", value);
+    if service == "s3" {
+        let hash = hex(&Sha256::digest(body)).parse().expect("a digest is a header's value");
+        parts.headers.insert("x-amz-content-sha256", hash);
+    }
     let mut signed_headers: Vec<String> = parts.headers.keys().map(|name| name.as_str().to_owned()).collect();
     signed_headers.sort();
-    let (region, service) = (crate::lambda::REGION.to_owned(), service.to_owned());
+    let (region, service) = (region.to_owned(), service.to_owned());
     let (access_key, signature) = (access_key.to_owned(), String::new());
     let claim = Claim { access_key, date, region, service, signed_headers, signature, time };
     let signature = claim.sign(parts, &hex(&Sha256::digest(body)), secret);
@@ -224,7 +235,7 @@ mod tests {
     fn what_is_signed_here_is_accepted_here() {
         let request = http::Request::put("/a%3Ab?z=1&a=%20").header("host", "h").header("if-match", "E1");
         let mut parts = request.body(()).unwrap().into_parts().0;
-        super::sign(&mut parts, b"body", "lambda", ("AKID", "secret"));
+        super::sign(&mut parts, b"body", ("lambda", "us-east-1"), ("AKID", "secret"));
         let claim = Claim::of(&parts, OffsetDateTime::now_utc()).unwrap();
         claim.verify(&parts, b"body", "secret").unwrap();
         assert!(claim.verify(&parts, b"other", "secret").is_err());

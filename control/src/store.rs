@@ -20,7 +20,14 @@ pub(crate) enum Kind {
     Alias,
     /// An asynchronous invocation that is not over.
     Event,
+    /// What is to be sent out because of one.
+    Delivery,
+    /// In a queue of this edge.
+    Letter,
     EventConfig,
+    Provisioned,
+    FunctionUrl,
+    CodeSigningConfig,
     Distribution,
     Invalidation,
     /// A CallerReference that made a distribution; outlives it.
@@ -28,6 +35,8 @@ pub(crate) enum Kind {
     CachePolicy,
     OriginRequestPolicy,
     ResponseHeadersPolicy,
+    PublicKey,
+    KeyGroup,
 }
 
 impl Kind {
@@ -38,13 +47,20 @@ impl Kind {
             Kind::Version => "version",
             Kind::Alias => "alias",
             Kind::Event => "event",
+            Kind::Delivery => "delivery",
+            Kind::Letter => "letter",
             Kind::EventConfig => "event-config",
+            Kind::Provisioned => "provisioned",
+            Kind::FunctionUrl => "function-url",
+            Kind::CodeSigningConfig => "code-signing-config",
             Kind::Distribution => "distribution",
             Kind::Invalidation => "invalidation",
             Kind::CallerReference => "caller-reference",
             Kind::CachePolicy => "cache-policy",
             Kind::OriginRequestPolicy => "origin-request-policy",
             Kind::ResponseHeadersPolicy => "response-headers-policy",
+            Kind::PublicKey => "public-key",
+            Kind::KeyGroup => "key-group",
         }
     }
 }
@@ -171,6 +187,32 @@ impl Records<'_> {
         let statement = "DELETE FROM records WHERE kind = ?1 AND parent = ?2";
         self.transaction.execute(statement, params![kind.name(), parent]).map_err(|error| ApiError::of_ours(&error))?;
         Ok(())
+    }
+
+    /// How many records of a kind are below `parent`.
+    pub(crate) fn count(&self, kind: Kind, parent: &str) -> Result<usize, ApiError> {
+        let query = "SELECT COUNT(*) FROM records WHERE kind = ?1 AND parent = ?2";
+        let count: i64 = self
+            .transaction
+            .query_row(query, params![kind.name(), parent], |row| row.get(0))
+            .map_err(|error| ApiError::of_ours(&error))?;
+        usize::try_from(count).map_err(|error| ApiError::of_ours(&error))
+    }
+
+    /// The first id of a kind below `parent`.
+    pub(crate) fn first(&self, kind: Kind, parent: &str) -> Result<Option<String>, ApiError> {
+        let query = "SELECT id FROM records WHERE kind = ?1 AND parent = ?2 ORDER BY id LIMIT 1";
+        let found = self.transaction.query_row(query, params![kind.name(), parent], |row| row.get(0)).optional();
+        found.map_err(|error| ApiError::of_ours(&error))
+    }
+
+    /// Everything that has records of a kind below it, in order.
+    pub(crate) fn parents(&self, kind: Kind) -> Result<Vec<String>, ApiError> {
+        let query = "SELECT DISTINCT parent FROM records WHERE kind = ?1 ORDER BY parent";
+        let mut statement = self.transaction.prepare_cached(query).map_err(|error| ApiError::of_ours(&error))?;
+        let rows = statement.query_map(params![kind.name()], |row| row.get(0));
+        let found: rusqlite::Result<Vec<String>> = rows.and_then(Iterator::collect);
+        found.map_err(|error| ApiError::of_ours(&error))
     }
 
     /// Counts from 1, never the same number twice for a name, whatever else is removed.

@@ -4,8 +4,9 @@
 
 use crate::check;
 use crate::problem::Problems;
+use environment::Runtime;
 use functions::FunctionConfig;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 
 /// A second document, and the names that it takes.
@@ -18,6 +19,8 @@ pub struct Added {
     /// Every function that there is, also those that no distribution uses. The file
     /// cannot have functions with these names.
     pub functions: BTreeSet<String>,
+    /// Those of the file, for [`check_functions`].
+    pub interpreters: HashMap<Runtime, PathBuf>,
 }
 
 /// The functions of `added`, by `name:version`, checked as the configuration file's are.

@@ -69,14 +69,18 @@ pub(crate) fn config((file, directory, text): (&Path, &Path, &str), added: &Adde
     };
     ctx.has_geo = raw.server.geo_database.is_some();
     let mut server = server::server(&mut ctx, &raw.server);
-    server.control = raw.control.as_ref().map(|control| control::control(&mut ctx, control));
+    let has_https = !server.https.is_empty();
+    server.control = raw.control.as_ref().map(|control| control::control(&mut ctx, control, has_https));
     strict::check(&mut ctx, &raw);
     let interpreters = interpreter::stated(&mut ctx, &raw.runtimes);
-    let mut described = describe(&mut ctx, interpreters, &raw, &server);
+    if let Some(control) = &mut server.control {
+        control.interpreters = interpreters.good();
+    }
+    let mut described = describe(&mut ctx, interpreters.clone(), &raw, &server);
     names_are_free(&mut ctx, &raw, added);
     let has_geo = ctx.has_geo;
     ctx.findings.finish()?;
-    let (more, more_table) = describe_added(added, has_geo, &server)?;
+    let (more, more_table) = describe_added(added, interpreters, has_geo, &server)?;
     domains_are_free(&described, &more)?;
     described.functions.extend(more.functions);
     described.distributions.extend(more.distributions);
@@ -94,7 +98,7 @@ pub(crate) fn functions(added: &Added) -> Result<BTreeMap<String, FunctionConfig
     let mut ctx = context_of(added, false);
     let raw = read(&added.text).map_err(|error| context_of(added, false).unreadable(&error))?.0;
     let mut functions = BTreeMap::new();
-    let mut interpreters = Interpreters::default();
+    let mut interpreters = Interpreters::known(&added.interpreters);
     for (name, raw) in &raw.functions {
         let checked = function::function(&mut ctx, &mut interpreters, name, raw);
         functions.extend(checked.map(|(config, _)| (name.get_ref().clone(), config)));
@@ -103,10 +107,15 @@ pub(crate) fn functions(added: &Added) -> Result<BTreeMap<String, FunctionConfig
     Ok(functions)
 }
 
-fn describe_added(added: &Added, has_geo: bool, server: &Server) -> Result<(Described, toml::Table), Problems> {
+fn describe_added(
+    added: &Added,
+    interpreters: Interpreters,
+    has_geo: bool,
+    server: &Server,
+) -> Result<(Described, toml::Table), Problems> {
     let mut ctx = context_of(added, has_geo);
     let (raw, table) = read(&added.text).map_err(|error| context_of(added, has_geo).unreadable(&error))?;
-    let described = describe(&mut ctx, Interpreters::default(), &raw, server);
+    let described = describe(&mut ctx, interpreters, &raw, server);
     ctx.findings.finish()?;
     Ok((described, table))
 }

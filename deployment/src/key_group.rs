@@ -36,7 +36,7 @@ impl PublicKey {
     ///
     /// # Errors
     /// Says what the text is instead of an RSA key of 2,048 to 4,096 bits or an ECDSA key on P-256.
-    pub(crate) fn from_pem(pem: &[u8]) -> Result<PublicKey, String> {
+    pub fn from_pem(pem: &[u8]) -> Result<PublicKey, String> {
         let der = SubjectPublicKeyInfoDer::from_pem_slice(pem)
             .map_err(|error| format!("has no \"PUBLIC KEY\" in PEM: {error}"))?;
         let info = SubjectPublicKeyInfoRef::try_from(&der[..]).map_err(|error| format!("is no public key: {error}"))?;

@@ -37,7 +37,7 @@ pub use problem::{Problem, Problems};
 pub use response_headers::{
     AddedHeader, AllowedOrigin, Cors, ResponseHeadersPolicy, managed_policies as managed_response_headers_policies,
 };
-pub use server::{CacheDisk, ControlPlane, Server};
+pub use server::{Bucket, CacheDisk, ControlPlane, Server, Service};
 
 /// A whole configuration file: how the process listens, and what it runs.
 #[derive(Clone, Debug)]

@@ -97,6 +97,8 @@ pub enum OriginKind {
     },
     /// Absolute path of a directory that exists.
     Directory(PathBuf),
+    /// Absolute path of a Unix socket that answers HTTP/1.1.
+    Socket(PathBuf),
 }
 
 /// The second half of CloudFront's origin group (AWS: "Optimize high availability

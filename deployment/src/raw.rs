@@ -64,6 +64,29 @@ pub(crate) struct RawControl {
     pub(crate) listen: Option<Text>,
     pub(crate) key_file: Option<Text>,
     pub(crate) async_retry_waits: Option<Spanned<Vec<Text>>>,
+    pub(crate) function_url_domain: Option<Text>,
+    pub(crate) url_destinations: Option<Vec<Text>>,
+    pub(crate) sqs: Option<Spanned<RawService>>,
+    pub(crate) sns: Option<Spanned<RawService>>,
+    pub(crate) s3: Option<Spanned<RawBucket>>,
+}
+
+/// One of AWS's services, or what stands for it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawService {
+    pub(crate) endpoint: Option<Text>,
+    pub(crate) credentials: Option<Text>,
+}
+
+/// A bucket of packages.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawBucket {
+    pub(crate) endpoint: Option<Text>,
+    pub(crate) credentials: Option<Text>,
+    pub(crate) region: Option<Text>,
+    pub(crate) bucket: Option<Text>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -152,6 +175,7 @@ pub(crate) struct RawKeyGroup {
 #[serde(deny_unknown_fields)]
 pub(crate) struct RawOrigin {
     pub(crate) directory: Option<Text>,
+    pub(crate) socket: Option<Text>,
     pub(crate) url: Option<Text>,
     pub(crate) connect_timeout: Option<Text>,
     pub(crate) read_timeout: Option<Text>,

@@ -1,6 +1,8 @@
 //! How the process itself listens and which bounds every connection has.
 
+use environment::Runtime;
 use functions::CpuShare;
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -51,6 +53,37 @@ pub struct ControlPlane {
     pub key_file: Option<PathBuf>,
     /// Before an asynchronous invocation that failed runs again: after the first and the second error.
     pub async_retry_waits: [Duration; 2],
+    /// What the host names of function URLs end in: `<id>.lambda-url.us-east-1.` stands before it.
+    pub function_url_domain: String,
+    /// Of Python runtimes: those that the file states.
+    pub interpreters: HashMap<Runtime, PathBuf>,
+    /// Of function URLs, as they are shown.
+    pub has_https: bool,
+    /// Scheme, host and port of the URLs that records of asynchronous invocations may be sent to.
+    pub url_destinations: Vec<String>,
+    /// Where queues are; the edge has its own when this is not given.
+    pub sqs: Option<Service>,
+    /// Where topics are.
+    pub sns: Option<Service>,
+    /// Where packages may lie that are uploaded by naming them.
+    pub s3: Option<Bucket>,
+}
+
+/// One bucket of Amazon S3, or of what stands for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bucket {
+    pub service: Service,
+    pub region: String,
+    pub name: String,
+}
+
+/// One of AWS's services, or what stands for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Service {
+    /// Scheme, host and port.
+    pub endpoint: String,
+    /// A file in the format of AWS's tools with the key to sign with.
+    pub credentials: PathBuf,
 }
 
 /// A directory that keeps cached responses, those that memory has no room for among them.

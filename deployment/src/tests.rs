@@ -137,6 +137,18 @@ response_code = 404
 }
 
 #[test]
+fn an_origin_is_a_directory_a_socket_or_a_url() {
+    let with = |lines: &str| format!("{}{DEFAULT}", SITE.replace("directory = 'site'", lines));
+    let site = Project::new().load(&with("socket = '/run/app.sock'\nread_timeout = '600s'")).unwrap();
+    let origin = &site.deployment.distributions[0].origins["files"];
+    assert_eq!((&origin.kind, origin.read_timeout.as_secs()), (&OriginKind::Socket("/run/app.sock".into()), 600));
+    assert_problem(&with("url = 'http://o'\nread_timeout = '600s'"), 5, "it must be 1s to 2m");
+    assert_problem(&with("url = 'http://o'\nsocket = 's'"), 3, "it has more than one");
+    assert_problem(&with("connection_attempts = 1"), 3, "it has none of them");
+    assert_problem(&with(&format!("socket = '/{}'", "s".repeat(107))), 4, "at most 107 are possible");
+}
+
+#[test]
 fn all_problems_are_reported_at_once_in_the_order_of_lines() {
     let text = format!(
         "[server]\nheader_timeout = '5'\n{FUNCTION}memory_mb = 64\n{SITE}\

@@ -13,5 +13,5 @@ pub mod sandbox;
 pub use control::{ControlReply, ControlRequest, Exit};
 pub use frame::{Frame, FrameDecoder, FrameError};
 pub use manifest::{Initialization, Language, Manifest, Runtime};
-pub use outcome::{ErrorPayload, Outcome};
+pub use outcome::{ErrorPayload, Outcome, Throttle};
 pub use sandbox::{Layer, LayerState};

@@ -95,6 +95,20 @@ pub fn exit_message(reason: &str) -> String {
 /// The reason of a process that ended in good order, and should not have.
 const ENDED_WELL: &str = "exit status 0";
 
+/// Why an invocation was not run although nothing is wrong with it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Throttle {
+    /// What its function has reserved is in use.
+    #[error("{max} invocations of the function at one time are reserved, and as many run")]
+    Reserved { max: usize },
+    /// What other functions have not reserved is in use.
+    #[error("{max} invocations at one time are not reserved for other functions, and as many run")]
+    Unreserved { max: usize },
+    /// No environment was free and none may be made.
+    #[error("{0}")]
+    NoEnvironment(String),
+}
+
 /// How one invocation ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -112,8 +126,8 @@ pub enum Outcome {
     Crashed { reason: String },
     /// The result was larger than the limit.
     ResultTooLarge { bytes: usize, limit: usize },
-    /// No environment was free and none may be made.
-    Throttled { reason: String },
+    /// It was not run, because too much runs already.
+    Throttled(Throttle),
     /// The caller went away before the handler was done, perhaps before it began.
     Canceled,
 }
@@ -130,7 +144,7 @@ impl Outcome {
             Outcome::ExceededMemory { .. } => "exceeded-memory",
             Outcome::Crashed { .. } => "crashed",
             Outcome::ResultTooLarge { .. } => "result-too-large",
-            Outcome::Throttled { .. } => "throttled",
+            Outcome::Throttled(_) => "throttled",
             Outcome::Canceled => "canceled",
         }
     }

@@ -4,6 +4,7 @@
 mod creation;
 
 use crate::bytecode::Compiler;
+use crate::ceiling::Ceiling;
 use crate::config::{FunctionConfig, SnapStart};
 use crate::connection::Environment;
 use crate::functions::Shared;
@@ -13,14 +14,14 @@ use crate::network::{Caller, Forks};
 use crate::package::Installed;
 use crate::phase::Phase;
 use crate::pool::{Pool, PoolLimits, Refused, Taken};
-use crate::provision;
+use crate::provision::{self, Progress, Provisioned};
 use crate::running::{Lost, Running, put_failure};
 use crate::template::{self, BuildError, Kind, REBUILD_PAUSE, Template};
 use crate::zygote::Zygote;
 use bytes::{Bytes, BytesMut};
 use creation::NotCreated;
 use environment::limits::QUEUE_MAX_DEFAULT;
-use environment::{ErrorPayload, Language, Manifest, Outcome};
+use environment::{ErrorPayload, Language, Manifest, Outcome, Throttle};
 use std::pin::Pin;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -39,6 +40,12 @@ impl Function {
     #[must_use]
     pub fn config(&self) -> &FunctionConfig {
         &self.core.config
+    }
+
+    /// How far its provisioned environments are.
+    #[must_use]
+    pub fn provisioned(&self) -> Provisioned {
+        self.core.progress.of(&self.core)
     }
 
     /// Runs the handler once, after waiting for an environment if need be. When this future is
@@ -68,13 +75,17 @@ impl Function {
 
     async fn run(&self, id: Uuid, event: Bytes) -> (Invocation, Option<Lost>) {
         let asked = Instant::now();
+        let admission = match self.core.ceiling.admit() {
+            Ok(admission) => admission,
+            Err(throttle) => return (self.core.not_run(id, Outcome::Throttled(throttle), Start::Warm), None),
+        };
         let (environment, start) = match self.core.environment().await {
             Ok(found) => found,
             Err(NotCreated { outcome, phase }) => {
                 return (self.core.not_run(id, outcome, phase.start(asked.elapsed())), None);
             }
         };
-        match Running::new(Arc::clone(&self.core), environment, start, id, event) {
+        match Running::new(Arc::clone(&self.core), (environment, admission), start, id, event) {
             Ok(running) => running.run().await,
             Err(error) => {
                 let error_type = "RequestEntityTooLarge".to_owned();
@@ -92,6 +103,8 @@ pub(crate) struct Core {
     pub(crate) name: Arc<str>,
     pub(crate) package: Installed,
     pub(crate) pool: Arc<Pool<Environment>>,
+    pub(crate) progress: Progress,
+    ceiling: Arc<Ceiling>,
     manifest: Manifest,
     zygote: Arc<Zygote>,
     shared: Arc<Shared>,
@@ -124,8 +137,10 @@ impl Core {
         };
         let pool = Pool::new(&shared.capacity, limits);
         let name = Arc::from(config.name.as_str());
-        let template = Mutex::default();
-        Core { config, name, package, pool, manifest, zygote, shared: Arc::clone(shared), template }
+        let (template, progress) = (Mutex::default(), Progress::default());
+        let ceiling = shared.ceilings.join(&name, config.scaling.provisioned);
+        let shared = Arc::clone(shared);
+        Core { config, name, package, pool, progress, ceiling, manifest, zygote, shared, template }
     }
 
     pub(crate) fn log(&self) -> &Log {
@@ -159,12 +174,17 @@ impl Core {
         }
     }
 
-    /// Before the first invocation: bytecode, the template and the provisioned environments.
-    pub(crate) async fn warm(self: &Arc<Self>) {
+    /// Before the first invocation: bytecode and the template.
+    pub(crate) async fn init(self: &Arc<Self>) {
         if self.config.runtime.language() == Language::Python {
             self.compile().await;
         }
         self.init_ahead().await;
+    }
+
+    /// Returns when the provisioned environments are there, or it took too long; they are made
+    /// again from then on.
+    pub(crate) async fn provision(self: &Arc<Self>) {
         if self.config.scaling.provisioned == 0 {
             return;
         }
@@ -311,8 +331,8 @@ impl Core {
     /// An invocation that never reached an environment.
     fn not_run(&self, id: Uuid, outcome: Outcome, start: Start) -> Invocation {
         let mut written = Bytes::new();
-        if let Outcome::Throttled { reason } = &outcome {
-            tracing::warn!(function = %self.name, reason, "throttled");
+        if let Outcome::Throttled(throttle) = &outcome {
+            tracing::warn!(function = %self.name, reason = %throttle, "throttled");
         } else {
             let mut lines = BytesMut::new();
             log::put_start(&mut lines, id, &self.config.version);
@@ -331,6 +351,7 @@ impl Core {
 impl Drop for Core {
     fn drop(&mut self) {
         self.pool.close();
+        self.shared.ceilings.leave(&self.ceiling, self.config.scaling.provisioned);
         let tmp_root = std::mem::take(&mut self.manifest.tmp_root);
         let remove = move || std::fs::remove_dir_all(tmp_root);
         // It may be gone with its parent already; at shutdown it goes with that.
@@ -361,7 +382,7 @@ fn rebuild(
 }
 
 fn throttled(refused: Refused) -> NotCreated {
-    NotCreated { outcome: Outcome::Throttled { reason: refused.to_string() }, phase: Phase::Init }
+    NotCreated { outcome: Outcome::Throttled(Throttle::NoEnvironment(refused.to_string())), phase: Phase::Init }
 }
 
 const FORK_ATTEMPTS: usize = 3;

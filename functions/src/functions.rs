@@ -2,6 +2,7 @@
 //! of environments, one place for packages. Called by `cli` at start and stop,
 //! and whenever a deployment is prepared.
 
+use crate::ceiling::Ceilings;
 use crate::config::{FunctionConfig, SnapStart};
 use crate::connection::Environment;
 use crate::cpu::{CpuKeeping, CpuShare};
@@ -18,6 +19,7 @@ use crate::zygotes::Zygotes;
 use environment::limits::{LOG_BYTES_MAX, RESULT_BYTES_MAX};
 use environment::{Initialization, Manifest};
 use parking_lot::Mutex;
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -102,6 +104,7 @@ pub(crate) struct Shared {
     pub(crate) log: Log,
     pub(crate) network: NetworkGuard,
     pub(crate) capacity: Arc<Capacity<Environment>>,
+    pub(crate) ceilings: Ceilings,
     pub(crate) cpu: CpuKeeping,
     /// `None` where `/tmp` is on a disk.
     pub(crate) scratch: Option<Arc<Scratch>>,
@@ -143,12 +146,14 @@ impl Functions {
             tracing::info!("tmp: all environments together get {} MB of memory for it", scratch.bytes_max() >> 20);
         }
         let capacity = Capacity::new(options.environments_max);
+        let ceilings = Ceilings::new(options.environments_max);
         let packages = data_dir.join("packages");
         remove_packages(packages.clone()).await;
         let prepared = Arc::new(Prepared::default());
         let (ids, stopping) = (AtomicU64::new(1), AtomicBool::new(false));
+        let leaving = Leaving::new();
         let shared =
-            Arc::new(Shared { zygotes, log, network, capacity, cpu, scratch, leaving: Leaving::new(), ids, stopping });
+            Arc::new(Shared { zygotes, log, network, capacity, ceilings, cpu, scratch, leaving, ids, stopping });
         let sweeper = tokio::spawn(sweep(Swept::of(&shared), Arc::clone(&prepared), packages.clone()));
         Ok(Arc::new(Functions { shared, packages, tmp, prepared, sweeper }))
     }
@@ -160,6 +165,41 @@ impl Functions {
     /// # Errors
     /// The name or the package is not usable.
     pub async fn prepare(self: &Arc<Self>, config: &FunctionConfig) -> Result<Arc<Function>, PrepareError> {
+        let (core, is_new) = self.core(config).await?;
+        if is_new {
+            core.provision().await;
+        }
+        Ok(Arc::new(Function { core }))
+    }
+
+    /// The same without waiting for provisioned environments: [`Function::provisioned`] says how
+    /// many are there.
+    ///
+    /// # Errors
+    /// As `prepare`.
+    pub async fn begin(self: &Arc<Self>, config: &FunctionConfig) -> Result<Arc<Function>, PrepareError> {
+        let (core, is_new) = self.core(config).await?;
+        if is_new {
+            let core = Arc::clone(&core);
+            tokio::spawn(async move { core.provision().await });
+        }
+        Ok(Arc::new(Function { core }))
+    }
+
+    /// How many invocations of these functions, all versions together, may run at one time, each
+    /// of them whatever others do. Of other functions so many may run that these always can.
+    pub fn reserve(&self, reserved: BTreeMap<String, usize>) {
+        self.shared.ceilings.reserve(reserved);
+    }
+
+    /// Execution environments of all functions at one time.
+    #[must_use]
+    pub fn environments_max(&self) -> usize {
+        self.shared.ceilings.total()
+    }
+
+    /// A function with its template, and whether it was made just now.
+    async fn core(self: &Arc<Self>, config: &FunctionConfig) -> Result<(Arc<Core>, bool), PrepareError> {
         if !is_name(&config.name) {
             return Err(PrepareError::Name(config.name.clone()));
         }
@@ -169,7 +209,7 @@ impl Functions {
         let package_error = |source| PrepareError::Package { function: config.name.clone(), source };
         let package = installed.map_err(package_error)?;
         if let Some(core) = self.find(config, &package.digest) {
-            return Ok(Arc::new(Function { core }));
+            return Ok((core, false));
         }
         let zygote = self.shared.zygotes.of(config).await;
         let zygote = zygote.map_err(|source| PrepareError::Zygote { function: config.name.clone(), source })?;
@@ -182,8 +222,8 @@ impl Functions {
         let manifest = manifest(config, &package, tmp_root);
         let core = Arc::new(Core::new(&self.shared, config.clone(), package, (manifest, zygote)));
         self.prepared.lock().push(Arc::downgrade(&core));
-        core.warm().await;
-        Ok(Arc::new(Function { core }))
+        core.init().await;
+        Ok((core, true))
     }
 
     /// Ends idle environments, templates and the zygote. Invocations that run are given until their

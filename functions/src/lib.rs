@@ -4,6 +4,7 @@
 //! events and results are JSON bytes that this crate never parses.
 
 mod bytecode;
+mod ceiling;
 mod cgroup;
 mod channel;
 mod config;
@@ -39,4 +40,5 @@ pub use invocation::Invocation;
 pub use network::{AllowedError, NetworkPolicy};
 pub use package::{PackageDigest, PackageError, check_package, unpack};
 pub use program::Engines;
+pub use provision::Provisioned;
 pub use zygote::{ZygoteError, sandbox_layers};

@@ -259,6 +259,11 @@ impl<T> Pool<T> {
         self.state.lock().total == 0
     }
 
+    /// Idle, in use, and being made.
+    pub(crate) fn total(&self) -> usize {
+        self.state.lock().total
+    }
+
     /// Since when its longest idle environment is; `None` when it can spare none.
     fn idle_since(&self) -> Option<Instant> {
         let state = self.state.lock();

@@ -4,15 +4,61 @@
 
 use crate::function::Core;
 use crate::template::BuildError;
+use parking_lot::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
+
+/// How far a function's provisioned environments are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Provisioned {
+    /// Of those wanted, how many are there, whether they are in use or idle.
+    pub ready: usize,
+    /// Why no more can be made, when the last attempt failed.
+    pub failed: Option<String>,
+}
+
+/// What is known while they are made.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    /// Counted in the pool already and not there yet.
+    making: AtomicUsize,
+    failed: Mutex<Option<String>>,
+}
+
+impl Progress {
+    pub(crate) fn of(&self, core: &Core) -> Provisioned {
+        let there = core.pool.total().saturating_sub(self.making.load(Ordering::Relaxed));
+        Provisioned { ready: there.min(core.config.scaling.provisioned), failed: self.failed.lock().clone() }
+    }
+}
+
+/// One that is being made, until it is there or given up.
+struct Making<'a>(&'a Progress);
+
+impl Making<'_> {
+    fn begin(progress: &Progress) -> Making<'_> {
+        progress.making.fetch_add(1, Ordering::Relaxed);
+        Making(progress)
+    }
+}
+
+impl Drop for Making<'_> {
+    fn drop(&mut self) {
+        self.0.making.fetch_sub(1, Ordering::Relaxed);
+    }
+}
 
 /// Returns once as many environments exist as are provisioned, or one could not be made.
 pub(crate) async fn fill(core: &Weak<Core>) -> Result<(), BuildError> {
     let Some(pool) = core.upgrade().map(|core| Arc::clone(&core.pool)) else { return Ok(()) };
     while let Some(place) = pool.reserve().await {
         let Some(core) = core.upgrade() else { return Ok(()) };
-        let (environment, _) = core.create(place).await?;
+        let making = Making::begin(&core.progress);
+        let created = core.create(place).await;
+        drop(making);
+        *core.progress.failed.lock() = created.as_ref().err().map(ToString::to_string);
+        let (environment, _) = created?;
         environment.rest();
         pool.put(environment);
     }

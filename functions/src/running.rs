@@ -2,6 +2,7 @@
 //! watch looks now and then. It runs in the caller's own task; when the caller
 //! goes away, the rest of it moves to a task of its own.
 
+use crate::ceiling::Admission;
 use crate::connection::Environment;
 use crate::cpu::Clock;
 use crate::function::Core;
@@ -28,6 +29,7 @@ pub(crate) struct Running {
 struct Active {
     core: Arc<Core>,
     environment: Environment,
+    _admission: Admission,
     id: Uuid,
     start: Start,
     started: Instant,
@@ -70,7 +72,7 @@ impl Running {
     /// Prepares the event for the environment. Nothing is written before [`Running::run`].
     pub(crate) fn new(
         core: Arc<Core>,
-        mut environment: Environment,
+        (mut environment, admission): (Environment, Admission),
         start: Start,
         id: Uuid,
         event: Bytes,
@@ -96,6 +98,7 @@ impl Running {
         let active = Active {
             core,
             environment,
+            _admission: admission,
             id,
             start,
             started,
@@ -359,7 +362,7 @@ pub(crate) fn put_failure(out: &mut BytesMut, id: Uuid, outcome: &Outcome) -> Op
         Some(Failure::Error(kind.to_owned()))
     };
     match outcome {
-        Outcome::Result(_) | Outcome::Threw(_) | Outcome::Throttled { .. } | Outcome::Canceled => None,
+        Outcome::Result(_) | Outcome::Threw(_) | Outcome::Throttled(_) | Outcome::Canceled => None,
         Outcome::TimedOut { timeout_ms } => {
             #[expect(clippy::cast_precision_loss, reason = "a timeout has few digits")]
             let seconds = *timeout_ms as f64 / 1000.0;

@@ -44,15 +44,19 @@ pub(crate) enum Kind {
 }
 
 /// Why there is no template.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub(crate) enum BuildError {
     /// The function's fault.
+    #[error("{}: {}", .0.error_type, .0.error_message)]
     Init(ErrorPayload),
     /// The fault of its `afterRestore` hooks, in a copy.
+    #[error("{}: {}", .0.error_type, .0.error_message)]
     Restore(ErrorPayload),
     /// Ours.
+    #[error("{0}")]
     Fork(String),
     /// A process was killed meanwhile that could not know of it: worth another attempt.
+    #[error("its process was killed before it was ready")]
     Lost,
 }
 

@@ -38,7 +38,8 @@ impl EdgeError {
     pub fn from_outcome(outcome: &Outcome) -> Option<EdgeError> {
         let reason = match outcome {
             Outcome::Result(_) => return None,
-            Outcome::Throttled { reason } => {
+            Outcome::Throttled(throttle) => {
+                let reason = throttle.to_string();
                 return Some(EdgeError::function(StatusCode::SERVICE_UNAVAILABLE, X_CACHE_LIMIT_EXCEEDED, reason));
             }
             Outcome::ResultTooLarge { bytes, limit } => {
@@ -143,6 +144,7 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use environment::Throttle;
 
     fn thrown() -> ErrorPayload {
         ErrorPayload {
@@ -162,7 +164,7 @@ mod tests {
             (Outcome::ExceededMemory { memory_mb: 128, used_mb: 130 }, execution),
             (Outcome::Crashed { reason: "signal 9".into() }, execution),
             (Outcome::Canceled, execution),
-            (Outcome::Throttled { reason: "full".into() }, (503, X_CACHE_LIMIT_EXCEEDED)),
+            (Outcome::Throttled(Throttle::Reserved { max: 1 }), (503, X_CACHE_LIMIT_EXCEEDED)),
             (Outcome::ResultTooLarge { bytes: 9, limit: 8 }, (502, X_CACHE_VALIDATION_ERROR)),
         ] {
             let error = EdgeError::from_outcome(&outcome).unwrap();

@@ -66,6 +66,21 @@ pub(crate) enum Place {
         name: String,
         path: PathBuf,
     },
+    /// The same for a Unix socket.
+    Socket {
+        name: String,
+        path: PathBuf,
+    },
+}
+
+impl Place {
+    /// What it goes by when it is on this machine.
+    fn local_name(&self) -> Option<&str> {
+        match self {
+            Place::Http { .. } => None,
+            Place::Directory { name, .. } | Place::Socket { name, .. } => Some(name),
+        }
+    }
 }
 
 impl Target {
@@ -78,6 +93,10 @@ impl Target {
             OriginKind::Directory(path) => {
                 let name = format!("{}.directory.selvedge.local", origin.name);
                 (Place::Directory { name, path: path.clone() }, String::new())
+            }
+            OriginKind::Socket(path) => {
+                let name = format!("{}.socket.selvedge.local", origin.name);
+                (Place::Socket { name, path: path.clone() }, String::new())
             }
         };
         let custom = origin.custom_headers.iter();
@@ -94,7 +113,7 @@ impl Target {
 
     /// As a function says, whole: nothing of the configured origin stays but
     /// how often and how long to try to connect. A changed custom header on a
-    /// directory keeps the directory.
+    /// directory or socket keeps it.
     pub(crate) fn replaced(&self, origin: EventOrigin) -> Target {
         let mut target = self.clone();
         match origin {
@@ -108,7 +127,7 @@ impl Target {
                 custom_headers,
                 ..
             } => {
-                if !matches!(&self.place, Place::Directory { name, .. } if *name == domain_name) {
+                if self.place.local_name() != Some(&domain_name) {
                     let tls = protocol == OriginProtocol::Https;
                     target.place = Place::Http { tls, host: domain_name, port };
                 }
@@ -131,7 +150,7 @@ impl Target {
     pub(crate) fn event_origin(&self) -> EventOrigin {
         let (domain_name, port, tls) = match &self.place {
             Place::Http { tls, host, port } => (host.clone(), *port, *tls),
-            Place::Directory { name, .. } => (name.clone(), 80, false),
+            Place::Directory { name, .. } | Place::Socket { name, .. } => (name.clone(), 80, false),
         };
         EventOrigin::Custom {
             domain_name,
@@ -149,7 +168,7 @@ impl Target {
     /// The `Host` an origin gets unless the viewer's is forwarded.
     pub(crate) fn host(&self) -> String {
         match &self.place {
-            Place::Directory { name, .. } => name.clone(),
+            Place::Directory { name, .. } | Place::Socket { name, .. } => name.clone(),
             Place::Http { tls: true, host, port: 443 } | Place::Http { tls: false, host, port: 80 } => host.clone(),
             Place::Http { host, port, .. } => format!("{host}:{port}"),
         }

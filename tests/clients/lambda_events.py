@@ -45,7 +45,7 @@ def play():
     put = lam.put_function_event_invoke_config(FunctionName="worker", MaximumEventAgeInSeconds=600, DestinationConfig=destinations)
     equal((put["MaximumRetryAttempts"], put["MaximumEventAgeInSeconds"]), (2, 600))
     refused("InvalidParameterValueException", 400, lam.put_function_event_invoke_config, FunctionName="worker", MaximumEventAgeInSeconds=21601)
-    queue = dict(OnFailure=dict(Destination="arn:aws:sqs:us-east-1:000000000000:q"))
+    queue = dict(OnFailure=dict(Destination="arn:aws:sqs:us-east-1:111111111111:q"))
     assert "sqs" in refused("InvalidParameterValueException", 400, lam.put_function_event_invoke_config, FunctionName="worker", DestinationConfig=queue)
     id = sent(nth=2)
     record = json.loads(until("good", id).split("got ", 1)[1].splitlines()[0])

@@ -1,7 +1,7 @@
 //! An edge with a control plane, and the scripts of `tests/clients`, which drive it with
 //! the clients that people have.
 
-use crate::edge::{Edge, EdgeBuilder, free_port};
+use crate::edge::{Edge, EdgeBuilder, free_port, program};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -122,6 +122,16 @@ pub async fn script_ended(script: &mut Child) -> ExitStatus {
             return status;
         }
     }
+}
+
+/// Runs a command of the program where a configuration is; what it printed.
+///
+/// # Panics
+/// When it fails, with what it wrote.
+pub fn selvedge(place: &Path, words: &[&str]) -> String {
+    let output = Command::new(program("selvedge")).current_dir(place).args(words).output().expect("selvedge was built");
+    assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("the program prints text")
 }
 
 /// Where `scripts/clients.sh` installs.

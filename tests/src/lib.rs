@@ -19,7 +19,7 @@ pub mod tls;
 pub mod viewer;
 mod wait;
 
-pub use control::Controlled;
+pub use control::{Controlled, selvedge};
 pub use edge::{Edge, free_port, program};
 pub use origin::{Answer, Origin, Recorded};
 pub use raw::RawOrigin;

@@ -2,10 +2,9 @@
 //! scripts are in `tests/clients`; each says what it expects.
 
 use selvedge_tests::control::script_ended;
-use selvedge_tests::{Ask, Controlled, Edge, Origin, program, site, wait_for};
+use selvedge_tests::{Ask, Controlled, Edge, Origin, selvedge, site, wait_for};
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -39,6 +38,15 @@ async fn policies_are_kept_used_and_changed() {
     let origin = Origin::start().await;
     let address = origin.address().to_string();
     Controlled::start(Edge::builder()).await.run("cloudfront_policies.py", &[("ORIGIN", &address)]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_behavior_opens_to_what_the_keys_of_its_groups_signed() {
+    let origin = Origin::start().await;
+    let address = origin.address().to_string();
+    let vectors = concat!(env!("CARGO_MANIFEST_DIR"), "/signed/vectors.json");
+    let controlled = Controlled::start(Edge::builder()).await;
+    controlled.run("cloudfront_keys.py", &[("ORIGIN", &address), ("VECTORS", vectors)]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -155,13 +163,6 @@ async fn no_kill_loses_what_was_acknowledged_or_leaves_half_a_change() {
     std::fs::write(&stop, "").expect("the directory is writable");
     let ended = script_ended(&mut survivor).await;
     assert!(ended.success(), "{ended}");
-}
-
-/// Runs a command of the program where the configuration is; what it printed.
-fn selvedge(place: &Path, words: &[&str]) -> String {
-    let output = Command::new(program("selvedge")).current_dir(place).args(words).output().expect("selvedge was built");
-    assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).expect("the program prints text")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

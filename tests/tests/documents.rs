@@ -169,7 +169,8 @@ fn add_sources(directory: &Path, into: &mut String) {
 fn aws_compatibility_md_lists_every_operation_and_its_test() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ is in the repository");
     let page = fs::read_to_string(root.join("docs/aws-compatibility.md")).unwrap();
-    let tests = fs::read_to_string(root.join("tests/tests/control.rs")).unwrap();
+    let mut tests = String::new();
+    add_sources(&root.join("tests/tests"), &mut tests);
     for (service, heading) in [("lambda", "## Lambda"), ("cloudfront", "## CloudFront")] {
         let table =
             page.split(heading).nth(1).and_then(|rest| rest.split("\n\n").nth(1)).expect("the page has a table");

@@ -9,7 +9,10 @@ use zip::write::SimpleFileOptions;
 
 /// The archive at `path`, or one of everything in the directory there. The same content
 /// gives the same bytes.
-pub(super) fn archive(path: &Path) -> Result<Vec<u8>, ClientError> {
+///
+/// # Errors
+/// It cannot be read.
+pub fn archive(path: &Path) -> Result<Vec<u8>, ClientError> {
     let failed =
         |reason: &dyn std::fmt::Display| ClientError::Code { path: path.to_path_buf(), reason: reason.to_string() };
     if path.is_file() {

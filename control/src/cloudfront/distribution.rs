@@ -2,7 +2,7 @@
 
 use super::shape::Shape;
 use super::shapes::{DISTRIBUTION, DISTRIBUTION_WITH_TAGS};
-use super::{distribution_arn, now, random_id, table, tag, unsupported};
+use super::{distribution_arn, key, now, random_id, table, tag, unsupported};
 use crate::answer::Answer;
 use crate::error::{ApiError, Code};
 use crate::plane::Plane;
@@ -47,7 +47,7 @@ fn create_from(
     let id = random_id('E');
     let distribution = Distribution { config, etag: random_id('E'), modified: now(), tags };
     let reference = text(&distribution.config["CallerReference"]).to_owned();
-    plane.change(Code::INVALID_ARGUMENT, |records| {
+    let shown = plane.change(Code::INVALID_ARGUMENT, |records| {
         if let Some(earlier) = records.find::<String>(Kind::CallerReference, "", &reference)? {
             let message = format!(
                 "The caller reference that you are using to create a distribution is associated \
@@ -57,19 +57,23 @@ fn create_from(
         }
         aliases_are_free(records, &id, &distribution.config)?;
         table::check_associations(plane, records, &distribution.config)?;
+        key::check_trusted(records, &distribution.config)?;
         records.put(Kind::CallerReference, "", &reference, &id)?;
-        records.put(Kind::Distribution, "", &id, &distribution)
+        records.put(Kind::Distribution, "", &id, &distribution)?;
+        shown(records, &id, &distribution)
     })?;
     let location = format!("http://{}/{}/distribution/{id}", request.host(), super::VERSION);
-    let answer = Answer::xml(StatusCode::CREATED, xml::document("Distribution", &shown(&id, &distribution)));
+    let answer = Answer::xml(StatusCode::CREATED, xml::document("Distribution", &shown));
     Ok(answer.with("etag", distribution.etag).with("location", location))
 }
 
 /// GetDistribution.
 pub(super) fn find(plane: &Plane, id: &str) -> Result<Answer, ApiError> {
-    let found = plane.store.read(|records| existing(records, id))?;
-    let answer = Answer::xml(StatusCode::OK, xml::document("Distribution", &shown(id, &found)));
-    Ok(answer.with("etag", found.etag))
+    let (shown, etag) = plane.store.read(|records| {
+        let found = existing(records, id)?;
+        Ok((shown(records, id, &found)?, found.etag))
+    })?;
+    Ok(Answer::xml(StatusCode::OK, xml::document("Distribution", &shown)).with("etag", etag))
 }
 
 /// GetDistributionConfig.
@@ -83,7 +87,7 @@ pub(super) fn config(plane: &Plane, id: &str) -> Result<Answer, ApiError> {
 pub(super) fn update(plane: &Plane, id: &str, request: &Request) -> Result<Answer, ApiError> {
     let config = read(&DISTRIBUTION, "DistributionConfig", request)?;
     unsupported::check(&config)?;
-    let updated = plane.change(Code::INVALID_ARGUMENT, |records| {
+    let (shown, etag) = plane.change(Code::INVALID_ARGUMENT, |records| {
         let mut found = existing(records, id)?;
         request.expect_etag(&found.etag)?;
         if config["CallerReference"] != found.config["CallerReference"] {
@@ -91,12 +95,12 @@ pub(super) fn update(plane: &Plane, id: &str, request: &Request) -> Result<Answe
         }
         aliases_are_free(records, id, &config)?;
         table::check_associations(plane, records, &config)?;
+        key::check_trusted(records, &config)?;
         (found.config, found.etag, found.modified) = (config, random_id('E'), now());
         records.put(Kind::Distribution, "", id, &found)?;
-        Ok(found)
+        Ok((shown(records, id, &found)?, found.etag))
     })?;
-    let answer = Answer::xml(StatusCode::OK, xml::document("Distribution", &shown(id, &updated)));
-    Ok(answer.with("etag", updated.etag))
+    Ok(Answer::xml(StatusCode::OK, xml::document("Distribution", &shown)).with("etag", etag))
 }
 
 /// DeleteDistribution: of one that is disabled.
@@ -183,7 +187,7 @@ fn aliases_are_free(records: &Records<'_>, id: &str, config: &Value) -> Result<(
     Ok(())
 }
 
-fn shown(id: &str, distribution: &Distribution) -> String {
+fn shown(records: &Records<'_>, id: &str, distribution: &Distribution) -> Result<String, ApiError> {
     let mut out = String::new();
     put(&mut out, "Id", id);
     put(&mut out, "ARN", &distribution_arn(id));
@@ -191,11 +195,10 @@ fn shown(id: &str, distribution: &Distribution) -> String {
     put(&mut out, "LastModifiedTime", &distribution.modified);
     put(&mut out, "InProgressInvalidationBatches", "0");
     put(&mut out, "DomainName", &deployment::distribution_domain(id));
-    for name in ["ActiveTrustedSigners", "ActiveTrustedKeyGroups"] {
-        put_raw(&mut out, name, "<Enabled>false</Enabled><Quantity>0</Quantity>");
-    }
+    put_raw(&mut out, "ActiveTrustedSigners", "<Enabled>false</Enabled><Quantity>0</Quantity>");
+    put_raw(&mut out, "ActiveTrustedKeyGroups", &key::active(records, &distribution.config)?);
     DISTRIBUTION.write(&mut out, "DistributionConfig", &distribution.config);
-    out
+    Ok(out)
 }
 
 /// AWS: "DistributionSummary": most of the configuration, beside what is not configured.

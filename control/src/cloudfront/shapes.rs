@@ -232,6 +232,18 @@ const KEY_PARAMETERS: Shape = Struct(&[
     required("QueryStringsConfig", selected!("QueryStringBehavior", "QueryStrings")),
 ]);
 
+/// AWS: "PublicKeyConfig".
+pub(crate) const PUBLIC_KEY: Shape = Struct(&[
+    required("CallerReference", Text),
+    required("Name", Text),
+    required("EncodedKey", Text),
+    defaulted("Comment", Text, "\"\""),
+]);
+
+/// AWS: "KeyGroupConfig".
+pub(crate) const KEY_GROUP: Shape =
+    Struct(&[required("Name", Text), required("Items", List("PublicKey", &Text)), defaulted("Comment", Text, "\"\"")]);
+
 /// AWS: "CachePolicyConfig".
 pub(crate) const CACHE_POLICY: Shape = Struct(&[
     defaulted("Comment", Text, "\"\""),

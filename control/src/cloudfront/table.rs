@@ -1,8 +1,8 @@
 //! A DistributionConfig in the language of the configuration file, where the deployment's
 //! checks find the rest of what is wrong with it.
 
-use super::Tables;
 use super::distribution::{Distribution, text};
+use super::{Tables, key};
 use crate::error::{ApiError, Code};
 use crate::lambda::Named;
 use crate::plane::Plane;
@@ -92,7 +92,7 @@ pub(super) fn check_associations(plane: &Plane, records: &Records<'_>, config: &
             let refused = |reason: String| ApiError::new(Code::INVALID_ASSOCIATION, reason);
             let (settings, _) = crate::lambda::version(records, &name, &number)
                 .map_err(|_| refused(format!("The function {arn} does not exist.")))?;
-            plane.packages.unseal(&settings.code.digest)?;
+            plane.packages.unseal(&settings.code.digest, settings.code.signed_by.as_deref())?;
             let event = text(&association["EventType"]);
             if associations[..nth].iter().any(|earlier| earlier["EventType"] == association["EventType"]) {
                 return Err(refused(format!("a behavior has two functions for {event}")));
@@ -179,6 +179,10 @@ fn behavior(item: &Value, policies: &Tables) -> Result<Table, ApiError> {
         count => return Err(invalid(format!("AllowedMethods has {count} methods, it must have 2, 3 or 7"))),
     };
     behavior.insert("allowed_methods".into(), allowed.into());
+    let groups = key::trusted_of(item);
+    if !groups.is_empty() {
+        behavior.insert("trusted_key_groups".into(), groups.into());
+    }
     let compressible = cache(item, policies, &mut behavior)?;
     if item["Compress"] == Value::Bool(true) && compressible {
         behavior.insert("compress".into(), true.into());

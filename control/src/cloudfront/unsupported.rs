@@ -60,7 +60,6 @@ fn check_behavior(behavior: &Value) -> Result<(), ApiError> {
     let off = Value::Bool(false);
     for (member, value, allowed) in [
         ("TrustedSigners.Enabled", &behavior["TrustedSigners"]["Enabled"], &off),
-        ("TrustedKeyGroups.Enabled", &behavior["TrustedKeyGroups"]["Enabled"], &off),
         ("SmoothStreaming", &behavior["SmoothStreaming"], &off),
         ("GrpcConfig.Enabled", &behavior["GrpcConfig"]["Enabled"], &off),
         ("FieldLevelEncryptionId", &behavior["FieldLevelEncryptionId"], &Value::from("")),

@@ -3,6 +3,7 @@
 use super::names::{LATEST, Named, arn, invalid, is_alias, is_number};
 use super::page::page;
 use super::record::{Function, Stamp, expect_revision, not_found, version};
+use super::url_config;
 use crate::answer::Answer;
 use crate::error::{ApiError, Code};
 use crate::plane::Plane;
@@ -111,7 +112,8 @@ pub(super) fn find(plane: &Plane, function: &str, name: &str) -> Result<Answer, 
 pub(super) fn update(plane: &Plane, function: &str, name: &str, request: &Request) -> Result<Answer, ApiError> {
     let Named { name: function, .. } = Named::parse(function)?;
     let wanted: Wanted = request.json()?;
-    let alias = plane.store.write(|records| {
+    // Environments may be provisioned of the versions that it means.
+    let alias = plane.change(Code::CONFLICT, |records| {
         let mut alias = existing(records, &function, name)?;
         expect_revision(&alias.revision, wanted.revision_id.as_deref())?;
         alias.version = wanted.function_version.unwrap_or(alias.version);
@@ -124,16 +126,20 @@ pub(super) fn update(plane: &Plane, function: &str, name: &str, request: &Reques
         records.put(Kind::Alias, &function, name, &alias)?;
         Ok(alias)
     })?;
+    plane.runner.look_again();
     Answer::json(StatusCode::OK, &alias.shown(&function, name))
 }
 
 /// DeleteAlias.
 pub(super) fn delete(plane: &Plane, function: &str, name: &str) -> Result<Answer, ApiError> {
     let Named { name: function, .. } = Named::parse(function)?;
-    plane.store.write(|records| {
+    plane.change(Code::CONFLICT, |records| {
         Function::find(records, &function)?;
+        records.remove(Kind::Provisioned, &function, name)?;
+        url_config::remove_all(records, &function, Some(name))?;
         records.remove(Kind::Alias, &function, name)
     })?;
+    plane.runner.look_again();
     Ok(Answer::empty(StatusCode::NO_CONTENT))
 }
 
@@ -168,6 +174,27 @@ pub(super) fn chosen_version(records: &Records<'_>, function: &str, qualifier: &
     let alias = existing(records, function, qualifier).map_err(|_| not_found(function, Some(qualifier)))?;
     let other = alias.weights.into_iter().find(|(_, weight)| rand::rng().random::<f64>() < *weight);
     Ok(other.map_or(alias.version, |(version, _)| version))
+}
+
+/// How `total` environments are shared out among the versions that a qualifier means.
+pub(super) fn shares(
+    records: &Records<'_>,
+    function: &str,
+    qualifier: &str,
+    total: u32,
+) -> Result<Vec<(String, u32)>, ApiError> {
+    if is_number(qualifier) {
+        return Ok(vec![(qualifier.to_owned(), total)]);
+    }
+    let alias = existing(records, function, qualifier).map_err(|_| not_found(function, Some(qualifier)))?;
+    let Some((other, weight)) = alias.weights.into_iter().next() else { return Ok(vec![(alias.version, total)]) };
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a share of a whole number, rounded up"
+    )]
+    let share = (f64::from(total) * weight).ceil() as u32;
+    Ok(vec![(alias.version, total.saturating_sub(share)), (other, share)])
 }
 
 /// An alias that points to this version.

@@ -1,18 +1,21 @@
 //! Packages as they are uploaded: UpdateFunctionCode, and the code of CreateFunction.
 
 use super::names::{LATEST, Named, invalid};
+use super::provisioned::Runnable;
 use super::record::{ARCHITECTURE, CodeOf, Function, Settings, Stamp, configuration};
 use super::settings::Place;
-use super::version;
+use super::{code_signing, version};
 use crate::answer::Answer;
 use crate::error::ApiError;
 use crate::plane::Plane;
 use crate::request::Request;
+use crate::store::Records;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use environment::limits::PACKAGE_ZIP_BYTES_MAX;
 use http::StatusCode;
 use serde::Deserialize;
+use tokio::runtime::Handle;
 
 /// AWS: "FunctionCode".
 #[derive(Debug, Default, Deserialize)]
@@ -45,33 +48,60 @@ struct Update {
     revision_id: Option<String>,
 }
 
+/// A package that is kept.
+#[derive(Debug)]
+pub(super) struct Uploaded {
+    digest: String,
+    archive: Vec<u8>,
+}
+
 impl Upload {
-    /// Keeps the package.
-    pub(super) fn keep(self, plane: &Plane) -> Result<CodeOf, ApiError> {
-        for (value, member) in [
-            (&self.s3_bucket, "S3Bucket"),
-            (&self.s3_key, "S3Key"),
-            (&self.s3_object_version, "S3ObjectVersion"),
-            (&self.image_uri, "ImageUri"),
-            (&self.source_kms_key_arn, "SourceKMSKeyArn"),
-        ] {
+    /// Keeps the package; whether a function takes it is another question.
+    pub(super) fn keep(self, plane: &Plane) -> Result<Uploaded, ApiError> {
+        for (value, member) in [(&self.image_uri, "ImageUri"), (&self.source_kms_key_arn, "SourceKMSKeyArn")] {
             if value.is_some() {
                 return Err(invalid(format!("{member} is not supported by this edge, upload the package as ZipFile")));
             }
         }
-        let Some(zip) = self.zip_file else { return Err(invalid("there is no code: give ZipFile")) };
-        let zip = STANDARD.decode(zip).map_err(|error| invalid(format!("ZipFile is not base64: {error}")))?;
+        let zip = match (self.zip_file, self.s3_bucket, self.s3_key) {
+            (Some(zip), None, None) => {
+                STANDARD.decode(zip).map_err(|error| invalid(format!("ZipFile is not base64: {error}")))?
+            }
+            (None, Some(bucket), Some(key)) => fetched(plane, (&bucket, &key, self.s3_object_version.as_deref()))?,
+            _ => return Err(invalid("give the code as ZipFile, or as S3Bucket and S3Key")),
+        };
         let bytes = zip.len() as u64;
         if bytes > PACKAGE_ZIP_BYTES_MAX {
-            return Err(invalid(format!("ZipFile has {bytes} bytes, at most {PACKAGE_ZIP_BYTES_MAX} are allowed")));
+            return Err(invalid(format!("the package has {bytes} bytes, at most {PACKAGE_ZIP_BYTES_MAX} are allowed")));
         }
-        Ok(CodeOf { digest: plane.packages.keep(&zip)?, bytes })
+        Ok(Uploaded { digest: plane.packages.keep(&zip)?, archive: zip })
     }
+}
+
+impl Uploaded {
+    /// The code of a function with this code signing configuration, if it takes the package.
+    pub(super) fn accepted(
+        &self,
+        records: &Records<'_>,
+        name: &str,
+        code_signing: Option<&str>,
+    ) -> Result<CodeOf, ApiError> {
+        let signed_by = code_signing::accept(records, (name, code_signing), &self.archive)?;
+        Ok(CodeOf { digest: self.digest.clone(), bytes: self.archive.len() as u64, signed_by })
+    }
+}
+
+/// A package out of a bucket. Blocks.
+fn fetched(plane: &Plane, object: (&str, &str, Option<&str>)) -> Result<Vec<u8>, ApiError> {
+    let bytes_max = usize::try_from(PACKAGE_ZIP_BYTES_MAX).unwrap_or(usize::MAX);
+    let fetched = Handle::current().block_on(plane.services.package(object, bytes_max));
+    fetched.map(Vec::from).map_err(invalid)
 }
 
 /// Refuses settings that could not run, by the checks of the deployment.
 pub(super) fn check(plane: &Plane, name: &str, settings: &Settings) -> Result<(), ApiError> {
-    plane.check_function(name, LATEST, settings, Place::Anywhere).map(drop)
+    let runnable = Runnable { settings: settings.clone(), provisioned: 0 };
+    plane.check_function(name, LATEST, &runnable, Place::Anywhere).map(drop)
 }
 
 /// UpdateFunctionCode.
@@ -90,11 +120,11 @@ pub(super) fn update(plane: &Plane, name: &str, request: &Request) -> Result<Ans
         source_kms_key_arn: wanted.source_kms_key_arn,
     };
     let _guard = plane.uploading();
-    let code = upload.keep(plane)?;
+    let uploaded = upload.keep(plane)?;
     let value = plane.store.write(|records| {
         let mut function = Function::find(records, &name)?;
         function.expect_revision(wanted.revision_id.as_deref())?;
-        function.settings.code = code;
+        function.settings.code = uploaded.accepted(records, &name, function.code_signing.as_deref())?;
         check(plane, &name, &function.settings)?;
         if wanted.dry_run {
             return Ok(configuration(&name, LATEST, false, (&function.settings, &function.stamp)));

@@ -2,6 +2,7 @@
 //! where their records go (AWS: "PutFunctionEventInvokeConfig").
 
 use super::alias;
+use super::destination::Destination;
 use super::names::{LATEST, Named, arn, invalid};
 use super::page::page;
 use super::record::{Function, version};
@@ -36,13 +37,13 @@ struct Wanted {
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 struct Destinations {
-    on_success: Option<Destination>,
-    on_failure: Option<Destination>,
+    on_success: Option<WantedDestination>,
+    on_failure: Option<WantedDestination>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
-struct Destination {
+struct WantedDestination {
     destination: Option<String>,
 }
 
@@ -74,7 +75,7 @@ impl EventConfig {
         })
     }
 
-    fn change(&mut self, records: &Records<'_>, wanted: Wanted) -> Result<(), ApiError> {
+    fn change(&mut self, plane: &Plane, records: &Records<'_>, wanted: Wanted) -> Result<(), ApiError> {
         if let Some(retries) = wanted.maximum_retry_attempts {
             if retries > RETRIES_MAX {
                 return Err(invalid(format!("MaximumRetryAttempts is {retries}, it must be 0 to {RETRIES_MAX}")));
@@ -90,10 +91,10 @@ impl EventConfig {
         }
         if let Some(config) = wanted.destination_config {
             if let Some(destination) = config.on_success {
-                self.on_success = checked(records, destination)?;
+                self.on_success = checked(plane, records, destination)?;
             }
             if let Some(destination) = config.on_failure {
-                self.on_failure = checked(records, destination)?;
+                self.on_failure = checked(plane, records, destination)?;
             }
         }
         self.modified = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
@@ -159,22 +160,17 @@ fn write(
         let number = alias::main_version(records, &named.name, qualifier(&named))?;
         version(records, &named.name, &number)?;
         let mut config = start(records.find(Kind::EventConfig, &named.name, qualifier(&named))?)?;
-        config.change(records, wanted)?;
+        config.change(plane, records, wanted)?;
         records.put(Kind::EventConfig, &named.name, qualifier(&named), &config)?;
         Ok(config)
     })?;
     Answer::json(StatusCode::OK, &config.shown(&named))
 }
 
-/// A function of this edge; `None` takes the destination away.
-fn checked(records: &Records<'_>, destination: Destination) -> Result<Option<String>, ApiError> {
+/// `None` takes the destination away.
+fn checked(plane: &Plane, records: &Records<'_>, destination: WantedDestination) -> Result<Option<String>, ApiError> {
     let Some(text) = destination.destination.filter(|text| !text.is_empty()) else { return Ok(None) };
-    if !text.starts_with("arn:aws:lambda:") {
-        return Err(invalid(format!("Destination {text} is not supported by this edge, it must be a function of it")));
-    }
-    let named = Named::parse(&text)?;
-    let number = alias::main_version(records, &named.name, qualifier(&named))?;
-    version(records, &named.name, &number).map_err(|error| invalid(error.message))?;
+    Destination::parse(&text, &plane.services)?.expect(records)?;
     Ok(Some(text))
 }
 

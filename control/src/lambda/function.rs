@@ -5,13 +5,12 @@ use super::names::{LATEST, Named, arn, invalid};
 use super::page::page;
 use super::record::{Function, Stamp, Version, configuration, not_found, padded, unpadded, version};
 use super::settings::Wanted;
-use super::{alias, tag};
+use super::{alias, code_signing, concurrency, tag, url_config};
 use crate::answer::Answer;
 use crate::error::{ApiError, Code};
 use crate::plane::Plane;
 use crate::request::Request;
 use crate::store::{Kind, Records};
-use environment::limits::{ENVIRONMENTS_MAX_DEFAULT, PACKAGE_BYTES_MAX, PACKAGE_ZIP_BYTES_MAX};
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -27,6 +26,7 @@ struct Create {
     publish: bool,
     #[serde(default)]
     tags: BTreeMap<String, String>,
+    code_signing_config_arn: Option<String>,
     #[serde(flatten)]
     wanted: Wanted,
 }
@@ -48,15 +48,18 @@ pub(super) fn create(plane: &Plane, request: &Request) -> Result<Answer, ApiErro
     };
     tag::check(&create.tags)?;
     let _guard = plane.uploading();
-    let code = create.code.keep(plane)?;
-    let settings = create.wanted.create(&name, code)?;
+    let uploaded = create.code.keep(plane)?;
     let value = plane.change(Code::CONFLICT, |records| {
         if records.find::<Function>(Kind::Function, "", &name)?.is_some() {
             return Err(ApiError::new(Code::CONFLICT, format!("Function already exist: {name}")));
         }
+        let code_signing = create.code_signing_config_arn.filter(|arn| !arn.is_empty());
+        let code_signing = code_signing.map(|arn| code_signing::id_of(records, &arn)).transpose()?;
+        let code = uploaded.accepted(records, &name, code_signing.as_deref())?;
+        let settings = create.wanted.create(&name, code, &plane.services)?;
         code::check(plane, &name, &settings)?;
         let (tags, policies) = (create.tags, BTreeMap::new());
-        let function = Function { settings, stamp: Stamp::now(), tags, policies, reserved: None };
+        let function = Function { settings, stamp: Stamp::now(), tags, policies, reserved: None, code_signing };
         function.put(records, &name)?;
         if create.publish {
             return super::version::publish_in(records, &name, None);
@@ -79,6 +82,9 @@ pub(super) fn find(plane: &Plane, name: &str, request: &Request) -> Result<Answe
         });
         if !function.tags.is_empty() {
             value["Tags"] = json!(function.tags);
+        }
+        if let Some(reserved) = function.reserved {
+            value["Concurrency"] = json!({ "ReservedConcurrentExecutions": reserved });
         }
         Ok(value)
     })?;
@@ -127,7 +133,7 @@ pub(super) fn update(plane: &Plane, name: &str, request: &Request) -> Result<Ans
     let value = plane.store.write(|records| {
         let mut function = Function::find(records, &name)?;
         function.expect_revision(update.revision_id.as_deref())?;
-        function.settings = update.wanted.update(function.settings)?;
+        function.settings = update.wanted.update(function.settings, &plane.services)?;
         code::check(plane, &name, &function.settings)?;
         function.stamp = Stamp::now();
         function.put(records, &name)?;
@@ -143,6 +149,8 @@ pub(super) fn delete(plane: &Plane, name: &str, request: &Request) -> Result<Ans
         Some(version) => delete_version(plane, records, &named.name, version),
         None => delete_all(plane, records, &named.name),
     })?;
+    concurrency::enforce(plane)?;
+    plane.runner.look_again();
     plane.sweep_packages();
     Ok(Answer::empty(StatusCode::NO_CONTENT))
 }
@@ -157,6 +165,7 @@ fn delete_version(plane: &Plane, records: &Records<'_>, name: &str, version: &st
         return Err(ApiError::new(Code::CONFLICT, message));
     }
     plane.refuse_associated(records, name, Some(version))?;
+    records.remove(Kind::Provisioned, name, version)?;
     records.remove(Kind::Version, name, &padded(version))?.then_some(()).ok_or_else(|| not_found(name, Some(version)))
 }
 
@@ -166,19 +175,9 @@ fn delete_all(plane: &Plane, records: &Records<'_>, name: &str) -> Result<(), Ap
     records.remove(Kind::Function, "", name)?;
     records.remove_below(Kind::Version, name)?;
     records.remove_below(Kind::EventConfig, name)?;
+    records.remove_below(Kind::Provisioned, name)?;
+    url_config::remove_all(records, name, None)?;
     records.remove_below(Kind::Alias, name)
-}
-
-/// GetFunctionCodeSigningConfig: no function has one.
-pub(super) fn code_signing(plane: &Plane, name: &str) -> Result<Answer, ApiError> {
-    let name = existing(plane, name)?;
-    Answer::json(StatusCode::OK, &json!({ "FunctionName": name, "CodeSigningConfigArn": "" }))
-}
-
-/// GetFunctionConcurrency: no function has any reserved.
-pub(super) fn concurrency(plane: &Plane, name: &str) -> Result<Answer, ApiError> {
-    existing(plane, name)?;
-    Answer::json(StatusCode::OK, &json!({}))
 }
 
 /// GetRuntimeManagementConfig: the runtime is this program's.
@@ -191,30 +190,6 @@ pub(super) fn runtime_management(plane: &Plane, name: &str) -> Result<Answer, Ap
 pub(super) fn recursion(plane: &Plane, name: &str) -> Result<Answer, ApiError> {
     existing(plane, name)?;
     Answer::json(StatusCode::OK, &json!({ "RecursiveLoop": "Allow" }))
-}
-
-/// GetAccountSettings.
-pub(super) fn account(plane: &Plane) -> Result<Answer, ApiError> {
-    let (count, bytes) = plane.store.read(|records| {
-        let functions = records.list::<Function>(Kind::Function, "")?;
-        let mut bytes: u64 = functions.iter().map(|(_, function)| function.settings.code.bytes).sum();
-        for (name, _) in &functions {
-            let versions = records.list::<Version>(Kind::Version, name)?;
-            bytes += versions.iter().map(|(_, version)| version.settings.code.bytes).sum::<u64>();
-        }
-        Ok((functions.len(), bytes))
-    })?;
-    let value = json!({
-        "AccountLimit": {
-            "TotalCodeSize": i64::MAX,
-            "CodeSizeUnzipped": PACKAGE_BYTES_MAX,
-            "CodeSizeZipped": PACKAGE_ZIP_BYTES_MAX,
-            "ConcurrentExecutions": ENVIRONMENTS_MAX_DEFAULT,
-            "UnreservedConcurrentExecutions": ENVIRONMENTS_MAX_DEFAULT,
-        },
-        "AccountUsage": { "TotalCodeSize": bytes, "FunctionCount": count },
-    });
-    Answer::json(StatusCode::OK, &value)
 }
 
 /// The configuration that a name and qualifier mean, and the digest of its package.

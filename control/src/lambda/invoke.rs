@@ -1,7 +1,7 @@
 //! Invoke: one event to one version, and the outcome in Lambda's shape.
 
 use super::names::{LATEST, Named, invalid};
-use super::record::version;
+use super::provisioned::{Runnable, runnable};
 use super::{alias, queue};
 use crate::answer::Answer;
 use crate::error::{ApiError, Code};
@@ -10,9 +10,9 @@ use crate::request::Request;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use environment::Outcome;
 use environment::outcome::exit_message;
-use functions::Invocation;
+use environment::{Outcome, Throttle};
+use functions::{Function, Invocation};
 use http::StatusCode;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -40,21 +40,36 @@ pub(super) async fn invoke(plane: &Arc<Plane>, name: &str, request: Request) -> 
         let accepted = tokio::task::spawn_blocking(move || queue::accept(&plane, &named, &event)).await;
         return accepted.map_err(|error| ApiError::of_ours(&error))?;
     }
-    let (reads, wanted) = (Arc::clone(plane), named.clone());
-    let chosen = tokio::task::spawn_blocking(move || {
-        reads.store.read(|records| {
-            let qualifier = wanted.qualifier.as_deref().unwrap_or(LATEST);
-            let number = alias::chosen_version(records, &wanted.name, qualifier)?;
-            let (settings, _) = version(records, &wanted.name, &number)?;
-            Ok((number, settings))
-        })
-    });
-    let (number, settings) = chosen.await.map_err(|error| ApiError::of_ours(&error))??;
     if kind == Kind::DryRun {
+        choose(plane, &named.name, named.qualifier.as_deref()).await?;
         return Ok(Answer::empty(StatusCode::NO_CONTENT));
     }
-    let function = plane.runner.function(plane, (&named.name, &number), settings).await?;
+    let (number, function) = chosen(plane, &named.name, named.qualifier.as_deref()).await?;
     answer(&function.invoke(event).await, &number, tail)
+}
+
+/// The version that one invocation of a function runs, ready to run.
+pub(crate) async fn chosen(
+    plane: &Arc<Plane>,
+    name: &str,
+    qualifier: Option<&str>,
+) -> Result<(String, Arc<Function>), ApiError> {
+    let (number, runnable) = choose(plane, name, qualifier).await?;
+    let function = plane.runner.function(plane, (name, &number), runnable).await?;
+    Ok((number, function))
+}
+
+async fn choose(plane: &Arc<Plane>, name: &str, qualifier: Option<&str>) -> Result<(String, Runnable), ApiError> {
+    let (reads, name) = (Arc::clone(plane), name.to_owned());
+    let qualifier = qualifier.unwrap_or(LATEST).to_owned();
+    let chosen = tokio::task::spawn_blocking(move || {
+        reads.store.read(|records| {
+            let number = alias::chosen_version(records, &name, &qualifier)?;
+            let runnable = runnable(records, &name, &number)?;
+            Ok((number, runnable))
+        })
+    });
+    chosen.await.map_err(|error| ApiError::of_ours(&error))?
 }
 
 fn kind(request: &Request) -> Result<Kind, ApiError> {
@@ -89,9 +104,7 @@ fn event(request: &Request) -> Result<Bytes, ApiError> {
 fn answer(invocation: &Invocation, version: &str, tail: bool) -> Result<Answer, ApiError> {
     let (body, failed) = match &invocation.outcome {
         Outcome::Result(result) => (result.clone(), false),
-        Outcome::Throttled { reason } => {
-            return Err(ApiError::new(Code::TOO_MANY_REQUESTS, format!("Rate Exceeded. ({reason})")));
-        }
+        Outcome::Throttled(throttle) => return Err(throttled(throttle)),
         failed => (Bytes::from(failure(failed, invocation).to_string()), true),
     };
     let mut answer = Answer::raw(StatusCode::OK, "application/json", body)
@@ -105,6 +118,15 @@ fn answer(invocation: &Invocation, version: &str, tail: bool) -> Result<Answer, 
         answer = answer.with("x-amz-log-result", STANDARD.encode(&invocation.log_tail));
     }
     Ok(answer)
+}
+
+/// AWS: "Invoke", TooManyRequestsException.
+pub(crate) fn throttled(throttle: &Throttle) -> ApiError {
+    let reason = match throttle {
+        Throttle::Reserved { .. } => "ReservedFunctionConcurrentInvocationLimitExceeded",
+        Throttle::Unreserved { .. } | Throttle::NoEnvironment(_) => "ConcurrentInvocationLimitExceeded",
+    };
+    ApiError::throttled(reason, format!("Rate Exceeded. ({throttle})"))
 }
 
 /// The error as Lambda shows it.
@@ -124,14 +146,14 @@ pub(super) fn failure(outcome: &Outcome, invocation: &Invocation) -> Value {
             "Function.ResponseSizeTooLarge",
             format!("Response payload size ({bytes} bytes) exceeded maximum allowed payload size ({limit} bytes)."),
         ),
-        Outcome::Result(_) | Outcome::Throttled { .. } | Outcome::Canceled => {
+        Outcome::Result(_) | Outcome::Throttled(_) | Outcome::Canceled => {
             of_platform("Runtime.Unknown", outcome.label().into())
         }
     }
 }
 
 /// AWS: "Lambda quotas", invocation payload of a synchronous call.
-const EVENT_BYTES_MAX: usize = 6 * 1024 * 1024;
+pub(crate) const EVENT_BYTES_MAX: usize = 6 * 1024 * 1024;
 
 #[cfg(test)]
 mod tests {

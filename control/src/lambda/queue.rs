@@ -1,44 +1,55 @@
 //! Asynchronous invocations: kept in the state before they are accepted, run from there,
 //! retried, and handed to a destination. What was accepted is run at least once; a crash
-//! between a run and its being noted down runs it once more.
+//! between a run and its being noted down runs it once more. What leaves the edge because
+//! of one is `delivery`'s, and waits in the same queue.
 
-use super::alias;
+use super::delivery::{self, Delivery};
+use super::ending::{Ended, Ending};
 use super::event_config::{self, EventConfig};
-use super::names::{LATEST, Named, arn, invalid};
+use super::names::{LATEST, Named, invalid};
 use super::record::version;
+use super::{alias, invoke};
 use crate::answer::Answer;
 use crate::error::{ApiError, Code};
+use crate::letters::Letter;
 use crate::plane::Plane;
 use crate::store::{Kind, Records};
 use bytes::Bytes;
-use environment::Outcome;
+use environment::{Outcome, Throttle};
 use functions::Invocation;
 use http::StatusCode;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use serde_json::value::RawValue;
-use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::{Notify, Semaphore};
 use uuid::Uuid;
 
-/// When each event that waits is due. The events themselves are in the state.
+/// When each event and delivery that waits is due. They themselves are in the state.
 #[derive(Debug)]
 pub(crate) struct Queue {
-    due: Mutex<BTreeSet<(u64, String)>>,
+    due: Mutex<BTreeSet<(u64, Task)>>,
     changed: Notify,
     /// After the first and the second error.
     retry_waits: [Duration; 2],
 }
 
+/// What there is to do, by its id in the state.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Task {
+    Run(String),
+    Delivery(String),
+}
+
 /// An event that was accepted. Its id is the request's.
 #[derive(Clone, Debug, Deserialize, Serialize)]
-struct Waiting {
-    function: String,
-    qualifier: String,
-    event: Box<RawValue>,
+pub(super) struct Waiting {
+    pub(super) function: String,
+    pub(super) qualifier: String,
+    pub(super) event: Box<RawValue>,
     /// Unix time, milliseconds.
     accepted_ms: u64,
     due_ms: u64,
@@ -55,13 +66,12 @@ enum Verdict {
     Over(Ending),
 }
 
-/// How an event ended, for its destination.
+/// What letters of events sent to their functions again became.
 #[derive(Debug)]
-struct Ending {
-    condition: &'static str,
-    runs: u32,
-    /// Of the last run, if there was one.
-    last: Option<(String, bool, Value)>,
+pub(crate) struct Redriven {
+    pub(crate) sent: usize,
+    /// Of functions that are not there any more.
+    pub(crate) kept: usize,
 }
 
 impl Queue {
@@ -69,17 +79,20 @@ impl Queue {
         Queue { due: Mutex::default(), changed: Notify::new(), retry_waits }
     }
 
-    fn add(&self, due_ms: u64, id: String) {
-        self.due.lock().insert((due_ms, id));
+    pub(super) fn add(&self, due_ms: u64, task: Task) {
+        self.due.lock().insert((due_ms, task));
         self.changed.notify_one();
     }
 
-    /// The next event that is due, or how long until one is.
-    fn next(&self, now_ms: u64) -> Result<String, Duration> {
+    /// The next that is due, or how long until one is.
+    fn next(&self, now_ms: u64) -> Result<Task, Duration> {
         let mut due = self.due.lock();
-        match due.first() {
-            Some((due_ms, _)) if *due_ms <= now_ms => Ok(due.pop_first().map(|(_, id)| id).unwrap_or_default()),
-            Some((due_ms, _)) => Err(Duration::from_millis(due_ms - now_ms)),
+        match due.pop_first() {
+            Some((due_ms, task)) if due_ms <= now_ms => Ok(task),
+            Some((due_ms, task)) => {
+                due.insert((due_ms, task));
+                Err(Duration::from_millis(due_ms - now_ms))
+            }
             None => Err(IDLE),
         }
     }
@@ -103,17 +116,44 @@ pub(super) fn accept(plane: &Plane, named: &Named, event: &Bytes) -> Result<Answ
         version(records, &named.name, &number)?;
         records.put(Kind::Event, "", &id, &waiting)
     })?;
-    plane.queue.add(waiting.due_ms, id.clone());
+    plane.queue.add(waiting.due_ms, Task::Run(id.clone()));
     Ok(Answer::empty(StatusCode::ACCEPTED).with("x-amzn-requestid", id))
 }
 
-/// Runs events when they are due, until the task is dropped.
+/// Sends the events of a queue of this edge to their functions again. Blocks.
+pub(crate) fn redrive(plane: &Plane, queue: &str) -> Result<Redriven, ApiError> {
+    let (added, kept) = plane.store.write(|records| {
+        let (mut added, mut kept) = (Vec::new(), 0);
+        for (id, letter) in records.list::<Letter>(Kind::Letter, queue)? {
+            let number = alias::main_version(records, &letter.function, &letter.qualifier);
+            let there = number.and_then(|number| version(records, &letter.function, &number));
+            if there.is_err() || plane.queue.due.lock().len() + added.len() >= WAITING_MAX {
+                kept += 1;
+                continue;
+            }
+            records.remove(Kind::Letter, queue, &id)?;
+            added.push(Waiting::now(&letter.function, &letter.qualifier, letter.event).put(records)?);
+        }
+        Ok((added, kept))
+    })?;
+    let sent = added.len();
+    added.into_iter().for_each(|(due_ms, task)| plane.queue.add(due_ms, task));
+    Ok(Redriven { sent, kept })
+}
+
+/// Does what is due, until the task is dropped.
 pub(crate) async fn run(plane: Arc<Plane>) {
     let reads = Arc::clone(&plane);
-    let found =
-        tokio::task::spawn_blocking(move || reads.store.read(|records| records.list::<Waiting>(Kind::Event, "")));
+    let found = tokio::task::spawn_blocking(move || {
+        reads.store.read(|records| {
+            let runs = records.list::<Waiting>(Kind::Event, "")?.into_iter();
+            let deliveries = records.list::<Delivery>(Kind::Delivery, "")?.into_iter();
+            let runs = runs.map(|(id, waiting)| (waiting.due_ms, Task::Run(id)));
+            Ok(runs.chain(deliveries.map(|(id, delivery)| (delivery.due_ms, Task::Delivery(id)))).collect::<Vec<_>>())
+        })
+    });
     match found.await {
-        Ok(Ok(found)) => found.into_iter().for_each(|(id, waiting)| plane.queue.add(waiting.due_ms, id)),
+        Ok(Ok(found)) => found.into_iter().for_each(|(due_ms, task)| plane.queue.add(due_ms, task)),
         Ok(Err(error)) => tracing::error!("the events that wait cannot be read: {error}"),
         Err(error) => tracing::error!("the events that wait cannot be read: {error}"),
     }
@@ -121,10 +161,13 @@ pub(crate) async fn run(plane: Arc<Plane>) {
     loop {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         match plane.queue.next(now_ms()) {
-            Ok(id) => {
+            Ok(task) => {
                 let plane = Arc::clone(&plane);
                 tokio::spawn(async move {
-                    attempt(&plane, &id).await;
+                    match task {
+                        Task::Run(id) => attempt(&plane, &id).await,
+                        Task::Delivery(id) => delivery::attempt(&plane, &id).await,
+                    }
                     drop(place);
                 });
             }
@@ -177,23 +220,21 @@ async fn judged(plane: &Arc<Plane>, id: &str, waiting: Waiting, config: &EventCo
 }
 
 async fn run_once(plane: &Arc<Plane>, id: &str, waiting: &Waiting) -> Result<(String, Invocation), ApiError> {
-    let (reads, wanted) = (Arc::clone(plane), waiting.clone());
-    let chosen = tokio::task::spawn_blocking(move || {
-        reads.store.read(|records| {
-            let number = alias::chosen_version(records, &wanted.function, &wanted.qualifier)?;
-            let (settings, _) = version(records, &wanted.function, &number)?;
-            Ok((number, settings))
-        })
-    });
-    let (number, settings) = chosen.await.map_err(|error| ApiError::of_ours(&error))??;
-    let function = plane.runner.function(plane, (&waiting.function, &number), settings).await?;
+    let (number, function) = invoke::chosen(plane, &waiting.function, Some(&waiting.qualifier)).await?;
     let id = id.parse().map_err(|error: uuid::Error| ApiError::of_ours(&error))?;
     let event = Bytes::copy_from_slice(waiting.event.get().as_bytes());
     Ok((number, function.invoke_as(id, event).await))
 }
 
 impl Waiting {
-    fn now(function: &str, qualifier: &str, event: Box<RawValue>) -> Waiting {
+    /// Keeps it; what there is to do.
+    pub(super) fn put(&self, records: &Records<'_>) -> Result<(u64, Task), ApiError> {
+        let id = Uuid::new_v4().to_string();
+        records.put(Kind::Event, "", &id, self)?;
+        Ok((self.due_ms, Task::Run(id)))
+    }
+
+    pub(super) fn now(function: &str, qualifier: &str, event: Box<RawValue>) -> Waiting {
         let now = now_ms();
         let (function, qualifier) = (function.to_owned(), qualifier.to_owned());
         Waiting { function, qualifier, event, accepted_ms: now, due_ms: now, errors: 0, delays: 0 }
@@ -202,7 +243,10 @@ impl Waiting {
     /// What follows from one run.
     fn after(mut self, number: &str, invocation: &Invocation, config: &EventConfig, waits: [Duration; 2]) -> Verdict {
         let failed = !matches!(invocation.outcome, Outcome::Result(_));
-        if matches!(invocation.outcome, Outcome::Throttled { .. } | Outcome::Canceled) {
+        if let Outcome::Throttled(Throttle::Reserved { max: 0 }) = invocation.outcome {
+            return Verdict::Over(Ending { condition: "ZeroReservedConcurrency", runs: self.errors, last: None });
+        }
+        if matches!(invocation.outcome, Outcome::Throttled(_) | Outcome::Canceled) {
             return self.delayed();
         }
         self.errors += u32::from(failed);
@@ -213,7 +257,7 @@ impl Waiting {
         }
         let body = match &invocation.outcome {
             Outcome::Result(result) => serde_json::from_slice(result).unwrap_or(Value::Null),
-            failure => super::invoke::failure(failure, invocation),
+            failure => invoke::failure(failure, invocation),
         };
         let condition = if failed { "RetriesExhausted" } else { "Success" };
         let runs = self.errors + u32::from(!failed);
@@ -229,79 +273,40 @@ impl Waiting {
     }
 }
 
-/// Writes down what became of the event, together with what its destination gets.
+/// Writes down what became of the event, together with what follows from it.
 fn settle(plane: &Plane, id: &str, waiting: &Waiting, config: &EventConfig, verdict: Verdict) -> Result<(), ApiError> {
-    let (due, added) = plane.store.write(|records| match verdict {
+    let tasks = plane.store.write(|records| match verdict {
         Verdict::Again(later) => {
             records.put(Kind::Event, "", id, &later)?;
-            Ok((Some(later.due_ms), None))
+            Ok(vec![(later.due_ms, Task::Run(id.to_owned()))])
         }
         Verdict::Over(ending) => {
             records.remove(Kind::Event, "", id)?;
-            Ok((None, hand_over(records, (id, waiting), config, &ending)?))
+            let event = Ended { id, waiting, ending: &ending };
+            let mut tasks = Vec::new();
+            let destination = config.destination(ending.succeeded());
+            if let Some(destination) = destination {
+                tasks.extend(event.hand_over(plane, records, destination)?);
+            }
+            let dead_letters = event.dead_letters(records).filter(|_| !ending.succeeded());
+            if let Some(destination) = &dead_letters {
+                tasks.extend(event.leave(plane, records, destination)?);
+            }
+            if destination.is_none() && dead_letters.is_none() && !ending.succeeded() {
+                tracing::warn!(id, function = waiting.function, "an event is given up: {}", ending.condition);
+            }
+            Ok(tasks)
         }
     })?;
-    if let Some(due_ms) = due {
-        plane.queue.add(due_ms, id.to_owned());
-    }
-    if let Some((due_ms, id)) = added {
-        plane.queue.add(due_ms, id);
-    }
+    tasks.into_iter().for_each(|(due_ms, task)| plane.queue.add(due_ms, task));
     Ok(())
 }
 
-/// Puts a record of the event into the queue of its destination, a function of this edge.
-fn hand_over(
-    records: &Records<'_>,
-    (id, waiting): (&str, &Waiting),
-    config: &EventConfig,
-    ending: &Ending,
-) -> Result<Option<(u64, String)>, ApiError> {
-    let Some(destination) = config.destination(ending.condition == "Success") else {
-        if ending.condition != "Success" {
-            tracing::warn!(id, function = waiting.function, "an event is given up: {}", ending.condition);
-        }
-        return Ok(None);
-    };
-    let named = Named::parse(destination)?;
-    let record =
-        serde_json::value::to_raw_value(&ending.record(id, waiting)).map_err(|error| ApiError::of_ours(&error))?;
-    let next = Waiting::now(&named.name, named.qualifier.as_deref().unwrap_or(LATEST), record);
-    let id = Uuid::new_v4().to_string();
-    records.put(Kind::Event, "", &id, &next)?;
-    Ok(Some((next.due_ms, id)))
-}
-
-impl Ending {
-    /// AWS: "Capturing records of Lambda asynchronous invocations".
-    fn record(&self, id: &str, waiting: &Waiting) -> Value {
-        let mut record = json!({
-            "version": "1.0",
-            "timestamp": crate::cloudfront::now(),
-            "requestContext": {
-                "requestId": id,
-                "functionArn": arn(&waiting.function, Some(&waiting.qualifier)),
-                "condition": self.condition,
-                "approximateInvokeCount": self.runs,
-            },
-            "requestPayload": waiting.event,
-        });
-        if let Some((number, failed, body)) = &self.last {
-            record["responseContext"] = json!({ "statusCode": 200, "executedVersion": number });
-            if *failed {
-                record["responseContext"]["functionError"] = "Unhandled".into();
-            }
-            record["responsePayload"] = body.clone();
-        }
-        record
-    }
-}
-
-fn now_ms() -> u64 {
+pub(super) fn now_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, milliseconds)
 }
 
-fn milliseconds(duration: Duration) -> u64 {
+pub(super) fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
@@ -349,7 +354,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_run_is_delayed_ever_longer_and_counts_as_no_error() {
-        let throttled = ended(Outcome::Throttled { reason: "full".into() });
+        let throttled = ended(Outcome::Throttled(Throttle::Reserved { max: 1 }));
         let mut now = waiting();
         let mut waits = Vec::new();
         for _ in 0..12 {

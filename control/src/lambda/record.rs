@@ -26,6 +26,9 @@ pub(crate) struct Settings {
     pub(crate) variables: BTreeMap<String, String>,
     pub(crate) tracing: String,
     pub(crate) log_group: String,
+    /// The queue or topic for events that are given up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) dead_letters: Option<String>,
     pub(crate) code: CodeOf,
 }
 
@@ -35,6 +38,9 @@ pub(crate) struct CodeOf {
     /// SHA-256, lower-case hex.
     pub(crate) digest: String,
     pub(crate) bytes: u64,
+    /// The ARN of who signed it, if somebody did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) signed_by: Option<String>,
 }
 
 /// A function: its `$LATEST`, and what belongs to no version.
@@ -49,6 +55,9 @@ pub(crate) struct Function {
     /// How many may run at once, where that was said.
     #[serde(default)]
     pub(crate) reserved: Option<u32>,
+    /// The id of its code signing configuration.
+    #[serde(default)]
+    pub(crate) code_signing: Option<String>,
 }
 
 /// A published version.
@@ -136,6 +145,12 @@ pub(crate) fn configuration(name: &str, version: &str, qualified: bool, of: (&Se
     });
     if !settings.variables.is_empty() {
         value["Environment"] = json!({ "Variables": settings.variables });
+    }
+    if let Some(arn) = &settings.code.signed_by {
+        value["SigningProfileVersionArn"] = json!(arn);
+    }
+    if let Some(arn) = &settings.dead_letters {
+        value["DeadLetterConfig"] = json!({ "TargetArn": arn });
     }
     value
 }

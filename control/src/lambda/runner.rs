@@ -1,63 +1,129 @@
-//! Functions made ready for invocations that come through the API. Those that the edge
-//! runs already, with the same settings and code, are shared with it.
+//! Functions made ready for invocations that come through the API, and those that have
+//! provisioned environments. Those that the edge runs already, with the same settings and
+//! code, are shared with it.
 
-use super::record::Settings;
+use super::provisioned::{self, Runnable};
 use super::settings::Place;
 use crate::error::{ApiError, Code};
 use crate::plane::Plane;
-use functions::{Function, Functions};
+use functions::{Function, Functions, Provisioned};
 use lru::LruCache;
 use parking_lot::Mutex;
+use std::collections::{BTreeMap, HashMap};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use tokio::sync::OnceCell;
+use tokio::sync::{Notify, OnceCell};
 
-/// The functions that were invoked last.
+/// The functions that were invoked last, and those that never go cold.
 #[derive(Debug)]
 pub(crate) struct Runner {
     functions: Arc<Functions>,
-    ready: Mutex<LruCache<(String, String), (Settings, Cell)>>,
+    ready: Mutex<Ready>,
+    /// Something was said about provisioned environments.
+    changed: Notify,
 }
 
+#[derive(Debug)]
+struct Ready {
+    recent: LruCache<Key, (Runnable, Cell)>,
+    provisioned: HashMap<Key, (Runnable, Cell)>,
+}
+
+/// Name and version.
+type Key = (String, String);
 type Cell = Arc<OnceCell<Arc<Function>>>;
 
 impl Runner {
     pub(crate) fn new(functions: Arc<Functions>) -> Runner {
-        Runner { functions, ready: Mutex::new(LruCache::new(READY_MAX)) }
+        let ready = Ready { recent: LruCache::new(READY_MAX), provisioned: HashMap::new() };
+        Runner { functions, ready: Mutex::new(ready), changed: Notify::new() }
     }
 
-    /// The version with these settings, prepared once however many ask.
+    /// Execution environments of the edge at one time.
+    pub(crate) fn environments_max(&self) -> usize {
+        self.functions.environments_max()
+    }
+
+    /// See [`Functions::reserve`].
+    pub(crate) fn reserve(&self, reserved: BTreeMap<String, usize>) {
+        self.functions.reserve(reserved);
+    }
+
+    /// The version, prepared once however many ask.
     pub(crate) async fn function(
         &self,
         plane: &Arc<Plane>,
         (name, version): (&str, &str),
-        settings: Settings,
+        runnable: Runnable,
     ) -> Result<Arc<Function>, ApiError> {
-        let cell = self.cell(name, version, &settings);
+        let cell = self.ready.lock().cell((name.to_owned(), version.to_owned()), &runnable);
         let prepare = async || {
             let (plane, owned) = (Arc::clone(plane), (name.to_owned(), version.to_owned()));
             let checked = tokio::task::spawn_blocking(move || {
-                plane.check_function(&owned.0, &owned.1, &settings, Place::Anywhere)
+                plane.check_function(&owned.0, &owned.1, &runnable, Place::Anywhere)
             });
             let config = checked.await.map_err(|error| ApiError::of_ours(&error))??;
-            let prepared = self.functions.prepare(&config).await;
+            let prepared = self.functions.begin(&config).await;
             prepared.map_err(|error| ApiError::new(Code::INVALID_ZIP, error.to_string()))
         };
         cell.get_or_try_init(prepare).await.cloned()
     }
 
-    /// What was prepared for other settings of this version is let go.
-    fn cell(&self, name: &str, version: &str, settings: &Settings) -> Cell {
-        let mut ready = self.ready.lock();
-        let key = (name.to_owned(), version.to_owned());
-        if let Some((of, cell)) = ready.get(&key)
-            && of == settings
+    /// How far the provisioned environments of a version are, once it was prepared.
+    pub(crate) fn provisioned(&self, name: &str, version: &str) -> Option<Provisioned> {
+        let ready = self.ready.lock();
+        let (_, cell) = ready.provisioned.get(&(name.to_owned(), version.to_owned()))?;
+        cell.get().map(|function| function.provisioned())
+    }
+
+    /// What is provisioned in the state may have changed.
+    pub(crate) fn look_again(&self) {
+        self.changed.notify_one();
+    }
+}
+
+impl Ready {
+    /// What was prepared for this version otherwise is let go.
+    fn cell(&mut self, key: Key, runnable: &Runnable) -> Cell {
+        let found = if runnable.provisioned > 0 { self.provisioned.get(&key) } else { self.recent.get(&key) };
+        if let Some((of, cell)) = found
+            && of == runnable
         {
             return Arc::clone(cell);
         }
         let cell = Cell::default();
-        ready.put(key, (settings.clone(), Arc::clone(&cell)));
+        let entry = (runnable.clone(), Arc::clone(&cell));
+        self.recent.pop(&key);
+        if runnable.provisioned > 0 {
+            self.provisioned.insert(key, entry);
+        } else {
+            self.recent.put(key, entry);
+        }
         cell
+    }
+}
+
+/// Keeps the versions prepared that have provisioned environments, until the task is dropped.
+pub(crate) async fn keep(plane: Arc<Plane>) {
+    loop {
+        let reads = Arc::clone(&plane);
+        let wanted = tokio::task::spawn_blocking(move || reads.store.read(provisioned::wanted)).await;
+        match wanted {
+            Ok(Ok(wanted)) => follow(&plane, wanted).await,
+            Ok(Err(error)) => tracing::error!("what is provisioned cannot be read: {error}"),
+            Err(error) => tracing::error!("what is provisioned cannot be read: {error}"),
+        }
+        plane.runner.changed.notified().await;
+    }
+}
+
+async fn follow(plane: &Arc<Plane>, wanted: Vec<(Key, Runnable)>) {
+    let is_wanted = |key: &Key| wanted.iter().any(|(other, _)| other == key);
+    plane.runner.ready.lock().provisioned.retain(|key, _| is_wanted(key));
+    for ((name, version), runnable) in wanted {
+        if let Err(error) = plane.runner.function(plane, (&name, &version), runnable).await {
+            tracing::error!("{name}:{version} has provisioned environments and cannot be prepared: {error}");
+        }
     }
 }
 

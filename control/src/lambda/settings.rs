@@ -2,9 +2,12 @@
 //! member that would be ignored is refused by name; whether the rest can run is the
 //! deployment's own check, the same that the configuration file goes through.
 
+use super::destination::Destination;
 use super::names::invalid;
+use super::provisioned::Runnable;
 use super::record::{ARCHITECTURE, CodeOf, Settings};
 use crate::error::ApiError;
+use crate::services::Services;
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -26,7 +29,7 @@ pub(crate) struct Wanted {
     architectures: Option<Vec<String>>,
     package_type: Option<String>,
     snap_start: Option<ApplyOn>,
-    dead_letter_config: Option<Value>,
+    dead_letter_config: Option<DeadLetterConfig>,
     #[serde(rename = "KMSKeyArn")]
     kms_key_arn: Option<String>,
     layers: Option<Vec<Value>>,
@@ -42,6 +45,12 @@ pub(crate) struct Wanted {
 struct WantedEnvironment {
     #[serde(default)]
     variables: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct DeadLetterConfig {
+    target_arn: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -73,7 +82,7 @@ struct ApplyOn {
 
 impl Wanted {
     /// The settings of a new function.
-    pub(crate) fn create(self, name: &str, code: CodeOf) -> Result<Settings, ApiError> {
+    pub(crate) fn create(self, name: &str, code: CodeOf, services: &Services) -> Result<Settings, ApiError> {
         let missing = |member: &str| invalid(format!("{member} is required for a function whose PackageType is Zip"));
         let settings = Settings {
             runtime: self.runtime.clone().ok_or_else(|| missing("Runtime"))?,
@@ -86,14 +95,19 @@ impl Wanted {
             variables: BTreeMap::new(),
             tracing: "PassThrough".into(),
             log_group: format!("/aws/lambda/{name}"),
+            dead_letters: None,
             code,
         };
-        self.update(settings)
+        self.update(settings, services)
     }
 
     /// Settings with what is given here in place of what was.
-    pub(crate) fn update(self, was: Settings) -> Result<Settings, ApiError> {
+    pub(crate) fn update(self, was: Settings, services: &Services) -> Result<Settings, ApiError> {
         self.refuse_ignored(&was)?;
+        let dead_letters = match self.dead_letter_config {
+            Some(config) => dead_letters(config, services)?,
+            None => was.dead_letters,
+        };
         let settings = Settings {
             runtime: self.runtime.unwrap_or(was.runtime),
             role: self.role.unwrap_or(was.role),
@@ -105,6 +119,7 @@ impl Wanted {
             variables: self.environment.map_or(was.variables, |environment| environment.variables),
             tracing: self.tracing_config.map_or(was.tracing, |config| config.mode),
             log_group: was.log_group,
+            dead_letters,
             code: was.code,
         };
         let is_role = settings.role.starts_with("arn:") && settings.role.contains(":role/");
@@ -127,13 +142,10 @@ impl Wanted {
         let given = |value: &Option<Vec<Value>>| value.as_ref().is_some_and(|list| !list.is_empty());
         let is_empty = |value: &Value| value.as_array().is_some_and(Vec::is_empty) || value == &Value::Bool(false);
         let vpc = self.vpc_config.as_ref().is_some_and(|config| !config.values().all(is_empty));
-        let letters =
-            self.dead_letter_config.as_ref().and_then(|config| config.get("TargetArn")).and_then(Value::as_str);
         for (is_given, member) in [
             (given(&self.layers), "Layers"),
             (given(&self.file_system_configs), "FileSystemConfigs"),
             (vpc, "VpcConfig"),
-            (letters.is_some_and(|arn| !arn.is_empty()), "DeadLetterConfig"),
             (self.kms_key_arn.as_ref().is_some_and(|arn| !arn.is_empty()), "KMSKeyArn"),
         ] {
             if is_given {
@@ -156,12 +168,22 @@ impl Wanted {
     }
 }
 
+/// An empty ARN takes it away.
+fn dead_letters(config: DeadLetterConfig, services: &Services) -> Result<Option<String>, ApiError> {
+    let Some(arn) = config.target_arn.filter(|arn| !arn.is_empty()) else { return Ok(None) };
+    if !Destination::parse(&arn, services)?.takes_letters() {
+        return Err(invalid(format!("DeadLetterConfig.TargetArn {arn} must be a queue or a topic")));
+    }
+    Ok(Some(arn))
+}
+
 fn unsupported(member: &str, value: &str, only: &str) -> ApiError {
     invalid(format!("{member} is {value:?}, this edge supports {only:?} only"))
 }
 
 /// One function in the language of the configuration file, with its code in `<digest>.zip`.
-pub(crate) fn table(settings: &Settings, place: Place) -> toml::Table {
+pub(crate) fn table(runnable: &Runnable, place: Place) -> toml::Table {
+    let Runnable { settings, provisioned } = runnable;
     let mut function = toml::Table::new();
     let mut put = |key: &str, value: toml::Value| drop(function.insert(key.to_owned(), value));
     put("code", format!("{}.zip", settings.code.digest).into());
@@ -172,6 +194,9 @@ pub(crate) fn table(settings: &Settings, place: Place) -> toml::Table {
     put("tmp_mb", i64::from(settings.tmp_mb).into());
     let variables = settings.variables.iter().map(|(name, value)| (name.clone(), toml::Value::from(value.clone())));
     put("environment", variables.collect::<toml::Table>().into());
+    if *provisioned > 0 {
+        put("provisioned", i64::from(*provisioned).into());
+    }
     if place == Place::Anywhere {
         put("quotas", "lambda".into());
     }

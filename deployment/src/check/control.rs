@@ -1,9 +1,12 @@
 //! Checks of `[control]`.
 
 use super::Context;
-use crate::raw::{RawControl, Text};
-use crate::server::ControlPlane;
+use crate::raw::{RawBucket, RawControl, RawService, Text};
+use crate::server::{Bucket, ControlPlane, Service};
+use http::Uri;
+use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::time::Duration;
 use toml::Spanned;
 
@@ -14,7 +17,13 @@ const LISTEN_DEFAULT: &str = "127.0.0.1:8081";
 const RETRY_WAITS_DEFAULT: [Duration; 2] = [Duration::from_secs(60), Duration::from_secs(120)];
 const RETRY_WAIT_MAX: Duration = Duration::from_secs(3600);
 
-pub(super) fn control(ctx: &mut Context, raw: &RawControl) -> ControlPlane {
+const REGION_DEFAULT: &str = "us-east-1";
+const FUNCTION_URL_DOMAIN_DEFAULT: &str = "selvedge.local";
+/// Of a host name (RFC 1035), less the labels that stand before the domain.
+const DOMAIN_MAX: usize = 253 - 54;
+const LABEL_MAX: usize = 63;
+
+pub(super) fn control(ctx: &mut Context, raw: &RawControl, has_https: bool) -> ControlPlane {
     let default: SocketAddr = LISTEN_DEFAULT.parse().expect("the default is an address");
     let listen = raw.listen.as_ref().map_or(default, |listen| {
         listen.get_ref().parse().unwrap_or_else(|_| {
@@ -32,7 +41,92 @@ pub(super) fn control(ctx: &mut Context, raw: &RawControl) -> ControlPlane {
         }
         path
     });
-    ControlPlane { listen, key_file, async_retry_waits: retry_waits(ctx, raw.async_retry_waits.as_ref()) }
+    let function_url_domain = function_url_domain(ctx, raw.function_url_domain.as_ref());
+    let async_retry_waits = retry_waits(ctx, raw.async_retry_waits.as_ref());
+    let url_destinations = raw.url_destinations.iter().flatten().map(|url| origin_of(ctx, "url_destinations", url));
+    let url_destinations = url_destinations.collect();
+    let [sqs, sns] = [("sqs", &raw.sqs), ("sns", &raw.sns)].map(|(name, raw)| {
+        let raw = raw.as_ref()?;
+        let RawService { endpoint, credentials } = raw.get_ref();
+        service(ctx, (name, raw.span()), endpoint.as_ref(), credentials.as_ref())
+    });
+    ControlPlane {
+        listen,
+        key_file,
+        async_retry_waits,
+        // They are looked for after this.
+        interpreters: HashMap::new(),
+        function_url_domain,
+        has_https,
+        url_destinations,
+        sqs,
+        sns,
+        s3: raw.s3.as_ref().and_then(|raw| bucket(ctx, raw)),
+    }
+}
+
+fn service(
+    ctx: &mut Context,
+    (name, place): (&str, Range<usize>),
+    endpoint: Option<&Text>,
+    credentials: Option<&Text>,
+) -> Option<Service> {
+    let (Some(endpoint), Some(credentials)) = (endpoint, credentials) else {
+        ctx.findings.add(place, format!("{name} needs an endpoint and credentials, a file with the key"));
+        return None;
+    };
+    let path = ctx.path(credentials.get_ref());
+    if !path.is_file() {
+        ctx.findings.add(credentials.span(), format!("credentials {} is not a file", path.display()));
+    }
+    Some(Service { endpoint: origin_of(ctx, "endpoint", endpoint), credentials: path })
+}
+
+fn bucket(ctx: &mut Context, raw: &Spanned<RawBucket>) -> Option<Bucket> {
+    let RawBucket { endpoint, credentials, region, bucket } = raw.get_ref();
+    let service = service(ctx, ("s3", raw.span()), endpoint.as_ref(), credentials.as_ref());
+    let Some(bucket) = bucket else {
+        ctx.findings.add(raw.span(), "s3 needs the bucket that packages may come from");
+        return None;
+    };
+    let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'.';
+    if !(3..=63).contains(&bucket.get_ref().len()) || !bucket.get_ref().bytes().all(allowed) {
+        let rule = "3 to 63 lower-case letters, digits, - and .";
+        ctx.findings.add(bucket.span(), format!("bucket {:?} must be {rule}", bucket.get_ref()));
+    }
+    let region = region.as_ref().map_or(REGION_DEFAULT, |region| region.get_ref()).to_owned();
+    Some(Bucket { service: service?, region, name: bucket.get_ref().clone() })
+}
+
+/// Scheme, host and port of a URL that has nothing else.
+fn origin_of(ctx: &mut Context, key: &str, url: &Text) -> String {
+    let text = url.get_ref().trim_end_matches('/');
+    let uri = text.parse::<Uri>().ok();
+    let is_origin = uri.as_ref().is_some_and(|uri| {
+        let scheme = matches!(uri.scheme_str(), Some("http" | "https"));
+        let named = uri.authority().is_some_and(|authority| !authority.as_str().contains('@'));
+        scheme && named && matches!(uri.path(), "" | "/") && uri.query().is_none() && !text.contains('#')
+    });
+    if !is_origin {
+        let message = format!("{key} {text:?} must be a scheme and a host, as in \"https://hooks.example.com\"");
+        ctx.findings.add(url.span(), message);
+    }
+    text.to_ascii_lowercase()
+}
+
+fn function_url_domain(ctx: &mut Context, raw: Option<&Text>) -> String {
+    let Some(raw) = raw else { return FUNCTION_URL_DOMAIN_DEFAULT.to_owned() };
+    let domain = raw.get_ref().to_ascii_lowercase();
+    let is_label = |label: &str| {
+        let inner = label.trim_matches('-').len() == label.len();
+        let allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
+        (1..=LABEL_MAX).contains(&label.len()) && inner && label.bytes().all(allowed)
+    };
+    if !domain.split('.').all(is_label) || domain.len() > DOMAIN_MAX {
+        let message = format!("function_url_domain {domain:?} is no domain, as in \"example.com\"");
+        ctx.findings.add(raw.span(), message);
+    }
+    domain
 }
 
 fn retry_waits(ctx: &mut Context, raw: Option<&Spanned<Vec<Text>>>) -> [Duration; 2] {

@@ -13,7 +13,7 @@ use super::Context;
 use crate::raw::{Named, Text};
 
 /// What is known of interpreters: `None` for one whose problem was noted.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Interpreters {
     known: HashMap<Runtime, Option<PathBuf>>,
 }
@@ -39,6 +39,17 @@ pub(super) fn stated(ctx: &mut Context, raw: &Named<Text>) -> Interpreters {
 }
 
 impl Interpreters {
+    /// Those that were stated before and found good.
+    pub(super) fn known(stated: &HashMap<Runtime, PathBuf>) -> Interpreters {
+        let known = stated.iter().map(|(runtime, path)| (*runtime, Some(path.clone())));
+        Interpreters { known: known.collect() }
+    }
+
+    /// What [`Interpreters::known`] takes.
+    pub(super) fn good(&self) -> HashMap<Runtime, PathBuf> {
+        self.known.iter().filter_map(|(runtime, path)| Some((*runtime, path.clone()?))).collect()
+    }
+
     /// The interpreter of `runtime`, when it needs one; `place` is where a function names it.
     pub(super) fn of(&mut self, ctx: &mut Context, runtime: Runtime, place: Option<&Text>) -> Option<PathBuf> {
         if runtime.language() != Language::Python {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::Context;
+use super::{Author, Context};
 use crate::key_group::{KeyGroup, PublicKey};
 use crate::raw::{Named, RawKeyGroup, Text};
 
@@ -22,13 +22,18 @@ pub(super) fn groups(ctx: &mut Context, raw: &Named<RawKeyGroup>) -> BTreeMap<St
         }
         let mut keys = BTreeMap::new();
         for (id, file) in &group.keys {
-            let path = ctx.path(file.get_ref());
-            let read = std::fs::read(&path).map_err(|error| format!("cannot be read: {error}"));
+            let (place, read) = match ctx.author {
+                // It has no files.
+                Author::ControlPlane => (String::new(), Ok(file.get_ref().clone().into_bytes())),
+                Author::Operator => {
+                    let path = ctx.path(file.get_ref());
+                    let read = std::fs::read(&path).map_err(|error| format!("cannot be read: {error}"));
+                    (format!("{} ", path.display()), read)
+                }
+            };
             match read.and_then(|pem| PublicKey::from_pem(&pem)) {
                 Ok(key) => drop(keys.insert(id.get_ref().clone(), key)),
-                Err(message) => {
-                    ctx.findings.add(file.span(), format!("key {}: {} {message}", id.get_ref(), path.display()))
-                }
+                Err(message) => ctx.findings.add(file.span(), format!("key {}: {place}{message}", id.get_ref())),
             }
         }
         groups.insert(name.get_ref().clone(), Arc::new(KeyGroup { keys }));

@@ -15,6 +15,12 @@ const HEADER_VALUE_MAX: usize = 1_783;
 const HEADERS_BYTES_MAX: usize = 10_240;
 const PATH_MAX: usize = 255;
 
+/// AWS: "Response timeout"; and the longest that a function of Lambda takes, with what is around it.
+const READ_S_MAX: u64 = 120;
+const SOCKET_READ_S_MAX: u64 = 910;
+/// Of the address of a Unix socket, without the zero at its end.
+const SOCKET_PATH_MAX: usize = 107;
+
 /// AWS: "Add custom headers to origin requests", headers that cannot be added.
 const DENIED: [&str; 22] = [
     "cache-control",
@@ -47,12 +53,14 @@ pub(super) fn origin(ctx: &mut Context, name: &Text, raw: &RawOrigin) -> Option<
     let kind = kind(ctx, name, raw);
     let default = Duration::from_secs;
     let attempts = raw.connection_attempts.as_ref();
+    // Functions, which answer on a socket, may take that long.
+    let longest = if matches!(kind, Some(OriginKind::Socket(_))) { SOCKET_READ_S_MAX } else { READ_S_MAX };
     Some(Origin {
         name: name.get_ref().clone(),
         custom_headers: custom_headers(ctx, name, raw),
         connection_attempts: ctx.number("connection_attempts", attempts, 3, 1..=3),
         connect_timeout: ctx.duration("connect_timeout", raw.connect_timeout.as_ref(), default(10), seconds(1..=10)),
-        read_timeout: ctx.duration("read_timeout", raw.read_timeout.as_ref(), default(30), seconds(1..=120)),
+        read_timeout: ctx.duration("read_timeout", raw.read_timeout.as_ref(), default(30), seconds(1..=longest)),
         keepalive_timeout: ctx.duration(
             "keepalive_timeout",
             raw.keepalive_timeout.as_ref(),
@@ -64,8 +72,8 @@ pub(super) fn origin(ctx: &mut Context, name: &Text, raw: &RawOrigin) -> Option<
 }
 
 fn kind(ctx: &mut Context, name: &Text, raw: &RawOrigin) -> Option<OriginKind> {
-    match (&raw.directory, &raw.url) {
-        (Some(directory), None) => {
+    match (&raw.directory, &raw.socket, &raw.url) {
+        (Some(directory), None, None) => {
             for (key, value) in [
                 ("connect_timeout", &raw.connect_timeout),
                 ("read_timeout", &raw.read_timeout),
@@ -77,20 +85,33 @@ fn kind(ctx: &mut Context, name: &Text, raw: &RawOrigin) -> Option<OriginKind> {
             }
             Some(OriginKind::Directory(ctx.existing_directory("origin directory", directory)))
         }
-        (None, Some(url)) => match http_origin(url.get_ref()) {
+        (None, Some(socket), None) => socket_origin(ctx, socket),
+        (None, None, Some(url)) => match http_origin(url.get_ref()) {
             Ok(kind) => Some(kind),
             Err(message) => {
                 ctx.findings.add(url.span(), format!("origin url {:?} {message}", url.get_ref()));
                 None
             }
         },
-        (directory, _) => {
-            let found = if directory.is_some() { "both" } else { "neither" };
-            let message = format!("origin {} needs either a directory or a url, it has {found}", name.get_ref());
+        given => {
+            let found = if matches!(given, (None, None, None)) { "none of them" } else { "more than one" };
+            let message = format!("origin {} needs a directory, a socket or a url, it has {found}", name.get_ref());
             ctx.findings.add(name.span(), message);
             None
         }
     }
+}
+
+/// Whether anything listens there is seen when it is asked: it may come and go.
+fn socket_origin(ctx: &mut Context, socket: &Text) -> Option<OriginKind> {
+    let path = ctx.path(socket.get_ref());
+    let bytes = path.as_os_str().len();
+    if bytes > SOCKET_PATH_MAX {
+        let message = format!("socket {} has {bytes} bytes, at most {SOCKET_PATH_MAX} are possible", path.display());
+        ctx.findings.add(socket.span(), message);
+        return None;
+    }
+    Some(OriginKind::Socket(path))
 }
 
 fn http_origin(url: &str) -> Result<OriginKind, String> {

@@ -12,6 +12,18 @@ fn the_control_table_is_checked_and_stays_on_this_machine() {
     assert_problem("[control]\nkey_file = 'absent'\n", 2, "is not a file");
     assert_problem("[control]\nasync_retry_waits = ['1m']\n", 2, "two durations");
     assert_problem("[control]\nasync_retry_waits = ['1m', '2h']\n", 2, "it must be 0s to 1h");
+    assert_problem("[control]\nurl_destinations = ['https://a.test/path']\n", 2, "must be a scheme and a host");
+    assert_problem("[control]\nsqs = { endpoint = 'http://a.test' }\n", 2, "sqs needs an endpoint and credentials");
+    assert_problem(
+        "[control]\ns3 = { endpoint = 'http://a.test', credentials = 'selvedge.toml' }\n",
+        2,
+        "s3 needs the bucket",
+    );
+    assert_problem("[control]\nsns = { endpoint = 'http://a.test', credentials = 'absent' }\n", 2, "is not a file");
+    assert_eq!((control.function_url_domain.as_str(), control.has_https), ("selvedge.local", false));
+    for domain in ["", "a b", "-a.test", "a..test", &"a.".repeat(100)] {
+        assert_problem(&format!("[control]\nfunction_url_domain = '{domain}'\n"), 2, "is no domain");
+    }
 }
 
 #[test]
@@ -27,6 +39,7 @@ fn what_is_added_becomes_part_of_the_deployment_and_shares_no_name_with_the_file
         ),
         directory: project.root.path().join("functions"),
         functions: [name.to_owned()].into(),
+        ..Added::default()
     };
     let alone = load(&file).unwrap().deployment;
     let both = load_with(&file, &added("new", "new.test")).unwrap().deployment;

@@ -7,7 +7,7 @@ use pingora::upstreams::peer::{ALPN, HttpPeer};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-/// The addresses of a target's host; none for a directory.
+/// The addresses of a target's host; none for a directory or socket.
 ///
 /// # Errors
 /// The name cannot be resolved: a 502, as from CloudFront.
@@ -27,7 +27,7 @@ pub(crate) async fn addresses(target: &Target) -> Result<Vec<SocketAddr>, EdgeEr
 /// The peer for one attempt; attempts go round the addresses.
 ///
 /// # Errors
-/// A directory whose socket cannot be named.
+/// A socket that cannot be named.
 pub(crate) fn peer(
     target: &Target,
     addresses: &[SocketAddr],
@@ -36,11 +36,8 @@ pub(crate) fn peer(
 ) -> Result<HttpPeer, EdgeError> {
     let failed = |reason: String| EdgeError::new(StatusCode::BAD_GATEWAY, reason);
     let mut peer = match &target.place {
-        Place::Directory { path, .. } => {
-            let socket = directories(path);
-            let name = socket.to_str().ok_or_else(|| failed(format!("socket {} is not UTF-8", socket.display())))?;
-            HttpPeer::new_uds(name, false, String::new()).map_err(|error| failed(error.to_string()))?
-        }
+        Place::Directory { path, .. } => on_socket(&directories(path))?,
+        Place::Socket { path, .. } => on_socket(path)?,
         Place::Http { tls, host, .. } => {
             let index = usize::from(attempt) % addresses.len().max(1);
             let address = addresses.get(index).ok_or_else(|| failed(format!("origin {host} has no address")))?;
@@ -54,4 +51,10 @@ pub(crate) fn peer(
     peer.options.write_timeout = Some(target.read_timeout);
     peer.options.idle_timeout = Some(target.keepalive_timeout);
     Ok(peer)
+}
+
+fn on_socket(socket: &Path) -> Result<HttpPeer, EdgeError> {
+    let failed = |reason: String| EdgeError::new(StatusCode::BAD_GATEWAY, reason);
+    let name = socket.to_str().ok_or_else(|| failed(format!("socket {} is not UTF-8", socket.display())))?;
+    HttpPeer::new_uds(name, false, String::new()).map_err(|error| failed(error.to_string()))
 }

@@ -1,0 +1,85 @@
+"""Code signing: configurations, and which packages a function takes. STEP says which part of the play this is."""
+
+import json
+import os
+
+from common import ROLE, client, create, equal, package, refused
+
+lam = client("lambda")
+CODE = "export const handler = async () => 'signed';"
+TRUSTED, OTHER = os.environ["TRUSTED"], os.environ["OTHER"]
+
+
+def file(name):
+    with open(os.path.join(os.environ["PLACE"], name), "rb") as found:
+        return found.read()
+
+
+def make(name, archive, **settings):
+    return lam.create_function(FunctionName=name, Runtime="nodejs22.x", Role=ROLE, Handler="index.handler", Code={"ZipFile": archive}, **settings)
+
+
+def play():
+    made = lam.create_code_signing_config(
+        Description="releases",
+        AllowedPublishers=dict(SigningProfileVersionArns=[TRUSTED]),
+        CodeSigningPolicies=dict(UntrustedArtifactOnDeployment="Enforce"),
+    )["CodeSigningConfig"]
+    arn = made["CodeSigningConfigArn"]
+    equal((made["Description"], made["CodeSigningPolicies"]), ("releases", {"UntrustedArtifactOnDeployment": "Enforce"}))
+    equal(lam.get_code_signing_config(CodeSigningConfigArn=arn)["CodeSigningConfig"], made)
+    equal([c["CodeSigningConfigId"] for c in lam.list_code_signing_configs()["CodeSigningConfigs"]], [made["CodeSigningConfigId"]])
+    refused("ResourceNotFoundException", 404, lam.get_code_signing_config, CodeSigningConfigArn=arn[:-1])
+    refused("InvalidParameterValueException", 400, lam.create_code_signing_config, AllowedPublishers=dict(SigningProfileVersionArns=["nobody"]))
+
+    # Only what the publisher signed, whole, and in time.
+    signed = dict(CodeSigningConfigArn=arn)
+    refused("CodeVerificationFailedException", 400, make, "f", package(CODE), **signed)
+    refused("CodeVerificationFailedException", 400, make, "f", file("other.zip"), **signed)
+    refused("CodeVerificationFailedException", 400, make, "f", file("expired.zip"), **signed)
+    archive = file("trusted.zip")
+    changed = archive[:45] + bytes([archive[45] ^ 1]) + archive[46:]
+    assert "changed" in refused("InvalidCodeSignatureException", 400, make, "f", changed, **signed)
+    refused("CodeSigningConfigNotFoundException", 404, make, "f", archive, CodeSigningConfigArn=arn[:-1])
+    equal(make("f", archive, Publish=True, **signed)["SigningProfileVersionArn"], TRUSTED)
+    equal(json.load(lam.invoke(FunctionName="f", Qualifier="1")["Payload"]), "signed")
+    refused("CodeVerificationFailedException", 400, lam.update_function_code, FunctionName="f", ZipFile=package(CODE))
+    equal(lam.get_function_configuration(FunctionName="f")["CodeSha256"], lam.get_function_configuration(FunctionName="f", Qualifier="1")["CodeSha256"])
+
+    # Who has it.
+    equal(lam.get_function_code_signing_config(FunctionName="f")["CodeSigningConfigArn"], arn)
+    equal(lam.list_functions_by_code_signing_config(CodeSigningConfigArn=arn)["FunctionArns"], ["arn:aws:lambda:us-east-1:000000000000:function:f"])
+    refused("ResourceConflictException", 409, lam.delete_code_signing_config, CodeSigningConfigArn=arn)
+    create(lam, "g", CODE)
+    equal(lam.put_function_code_signing_config(FunctionName="g", CodeSigningConfigArn=arn)["CodeSigningConfigArn"], arn)
+    refused("CodeVerificationFailedException", 400, lam.update_function_code, FunctionName="g", ZipFile=package(CODE))
+    refused("CodeSigningConfigNotFoundException", 404, lam.put_function_code_signing_config, FunctionName="g", CodeSigningConfigArn=arn[:-1])
+
+    # A warning lets it through, unless it was changed; another publisher comes in.
+    lam.update_code_signing_config(CodeSigningConfigArn=arn, CodeSigningPolicies=dict(UntrustedArtifactOnDeployment="Warn"))
+    lam.update_function_code(FunctionName="g", ZipFile=package(CODE))
+    refused("InvalidCodeSignatureException", 400, lam.update_function_code, FunctionName="g", ZipFile=changed)
+    both = dict(SigningProfileVersionArns=[TRUSTED, OTHER])
+    lam.update_code_signing_config(CodeSigningConfigArn=arn, AllowedPublishers=both, CodeSigningPolicies=dict(UntrustedArtifactOnDeployment="Enforce"))
+    equal(lam.update_function_code(FunctionName="g", ZipFile=file("other.zip"))["SigningProfileVersionArn"], OTHER)
+
+    # Without one everything is taken again.
+    lam.delete_function_code_signing_config(FunctionName="g")
+    equal(lam.get_function_code_signing_config(FunctionName="g")["CodeSigningConfigArn"], "")
+    equal("SigningProfileVersionArn" in lam.update_function_code(FunctionName="g", ZipFile=package(CODE)), False)
+    lam.delete_function(FunctionName="f")
+    lam.delete_code_signing_config(CodeSigningConfigArn=arn)
+    equal(lam.list_code_signing_configs()["CodeSigningConfigs"], [])
+
+
+def keep():
+    equal(make("kept", file("trusted.zip"))["SigningProfileVersionArn"], TRUSTED)
+
+
+def spoilt():
+    """The package that the edge had opened lost its signature."""
+    refused("InvalidCodeSignatureException", 400, lam.invoke, FunctionName="kept")
+
+
+if __name__ == "__main__":
+    {"play": play, "keep": keep, "spoilt": spoilt}[os.environ["STEP"]]()
