@@ -124,9 +124,7 @@ impl Remote {
             std::fs::read_to_string(path).map_err(|source| ServiceError::Unreadable { path: path.clone(), source })?;
         Ok(Remote { endpoint: service.endpoint.clone(), key: SigningKey::parse(path, &text)? })
     }
-}
 
-impl Remote {
     /// The request with a signature for the service and region.
     fn signed(&self, request: Request<Bytes>, scope: (&str, &str)) -> Result<Request<Bytes>, OutgoingError> {
         let (mut parts, body) = request.into_parts();

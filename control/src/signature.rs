@@ -93,7 +93,7 @@ impl Claim {
     fn canonical(&self, parts: &Parts, body_hash: &str) -> String {
         // Amazon S3 alone takes the path as it was sent.
         let twice = utf8_percent_encode(parts.uri.path(), KEPT_IN_PATH).to_string();
-        let path = if self.service == "s3" { parts.uri.path() } else { &twice };
+        let path = if self.service == "s3" { parts.uri.path() } else { twice.as_str() };
         let encoded = |text: &str| utf8_percent_encode(text, KEPT).to_string();
         let query = pairs(parts.uri.query().unwrap_or_default());
         let mut query: Vec<String> =
