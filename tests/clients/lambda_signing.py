@@ -24,8 +24,14 @@ def play():
         Description="releases",
         AllowedPublishers=dict(SigningProfileVersionArns=[TRUSTED]),
         CodeSigningPolicies=dict(UntrustedArtifactOnDeployment="Enforce"),
+        Tags={"team": "edge"},
     )["CodeSigningConfig"]
     arn = made["CodeSigningConfigArn"]
+    lam.tag_resource(Resource=arn, Tags={"a": "1"})
+    equal(lam.list_tags(Resource=arn)["Tags"], {"a": "1", "team": "edge"})
+    lam.untag_resource(Resource=arn, TagKeys=["team"])
+    equal(lam.list_tags(Resource=arn)["Tags"], {"a": "1"})
+    refused("ResourceNotFoundException", 404, lam.list_tags, Resource=arn[:-1] + "x")
     equal((made["Description"], made["CodeSigningPolicies"]), ("releases", {"UntrustedArtifactOnDeployment": "Enforce"}))
     equal(lam.get_code_signing_config(CodeSigningConfigArn=arn)["CodeSigningConfig"], made)
     equal([c["CodeSigningConfigId"] for c in lam.list_code_signing_configs()["CodeSigningConfigs"]], [made["CodeSigningConfigId"]])

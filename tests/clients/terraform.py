@@ -12,10 +12,12 @@ lam, cf = client("lambda"), client("cloudfront")
 PLACE = os.environ["PLACE"]
 SITE = "www.terraform.test"
 host, port = os.environ["ORIGIN"].split(":")
+vectors = json.load(open(os.environ["VECTORS"], encoding="utf-8"))
 
 
 def code(mark):
     return f"""export const handler = async (event) => {{
+      if (event.rawPath) return {{ path: event.rawPath, mark: '{mark}' }};
       const {{ config, request, response }} = event.Records[0].cf;
       const message = response ?? request;
       const name = 'x-' + config.eventType;
@@ -53,6 +55,7 @@ with open(provider, encoding="utf-8") as block:
     addressed = block.read().replace("127.0.0.1:8081", os.environ["CONTROL"])
 write("provider.tf", addressed.encode())
 write("mark.zip", package(code("one")))
+write("readers.pem", vectors["keys"]["RSA"].encode())
 terraform("init")
 
 # Made, and it serves.
@@ -68,6 +71,12 @@ equal(view(outputs["domain"]["value"], "/b")[0], 200)
 equal(view(SITE, "/echo", "POST", "a body", {"x-tell-origin": "this", "x-tell-nobody": "that"})[0], 200)
 equal(view("terraform.test", "/plain/broken")[2], "origin says /second/plain/broken")
 equal(view(SITE, "/absent")[::2], (200, "origin says /plain/missing.html"))
+readers = cf.list_public_keys()["PublicKeyList"]["Items"][0]["Id"]
+ticket = vectors["canned"][0]
+mark = f"&Expires={ticket['expires']}&Signature={ticket['signature']}&Key-Pair-Id={readers}"
+equal([view("www.example.net", ticket["url"] + query)[0] for query in ("", mark)], [403, 200])
+url = outputs["url"]["value"].removeprefix("http://").rstrip("/")
+equal(json.loads(view(url, "/of/the/url")[2]), {"path": "/of/the/url", "mark": "one"})
 view(SITE, "/old/list?page=1&other=2", headers={"cookie": "session=a; other=b"})
 no_drift("one")
 
@@ -78,6 +87,9 @@ statement = json.loads(lam.get_policy(FunctionName="mark", Qualifier="live")["Po
 equal((statement["Sid"], statement["Condition"]["ArnLike"]["AWS:SourceArn"]), ("AllowTheEdge", outputs["arn"]["value"]))
 events = lam.get_function_event_invoke_config(FunctionName="mark", Qualifier="live")
 equal((events["MaximumRetryAttempts"], events["MaximumEventAgeInSeconds"]), (1, 600))
+equal(events["DestinationConfig"]["OnSuccess"]["Destination"], "arn:aws:sqs:us-east-1:000000000000:done")
+equal(lam.get_function_concurrency(FunctionName="mark")["ReservedConcurrentExecutions"], 20)
+equal(lam.get_provisioned_concurrency_config(FunctionName="mark", Qualifier="live")["Status"], "READY")
 
 # What is done behind its back is seen, and put back with what it changes itself.
 lam.remove_permission(FunctionName="mark", Qualifier="live", StatementId="AllowTheEdge")
@@ -90,12 +102,15 @@ live = lam.get_alias(FunctionName="mark", Name="live")
 equal((live["FunctionVersion"], live["Description"]), ("2", "what is served"))
 lam.get_policy(FunctionName="mark", Qualifier="live")
 equal({tag["Key"]: tag["Value"] for tag in cf.list_tags_for_resource(Resource=outputs["arn"]["value"])["Tags"]["Items"]}, {"team": "edge", "word": "two"})
+equal(lam.list_tags(Resource=outputs["code_signing"]["value"])["Tags"], {"word": "two"})
 no_drift("two")
 
 # And nothing is left.
 terraform("destroy", "-auto-approve", word="two")
 equal(json.loads(terraform("show", "-json")).get("values"), None)
 equal(lam.list_functions()["Functions"], [])
+equal(lam.list_code_signing_configs()["CodeSigningConfigs"], [])
 equal(cf.list_distributions()["DistributionList"]["Quantity"], 0)
+equal((cf.list_public_keys()["PublicKeyList"]["Quantity"], cf.list_key_groups()["KeyGroupList"]["Quantity"]), (0, 0))
 for kind, list_policies in (("Cache", cf.list_cache_policies), ("OriginRequest", cf.list_origin_request_policies), ("ResponseHeaders", cf.list_response_headers_policies)):
     equal(list_policies(Type="custom")[f"{kind}PolicyList"]["Quantity"], 0)

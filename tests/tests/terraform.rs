@@ -23,7 +23,12 @@ async fn terraform_applies_finds_no_drift_changes_and_destroys() {
     };
     let (place, address) = (controlled.edge.path().join("terraform"), origin.address().to_string());
     let text = |path: &Path| path.to_str().expect("a path is text").to_owned();
-    let variables = [("ORIGIN", &*address), ("TF_CLI_CONFIG_FILE", &text(&config)), ("PLACE", &text(&place))];
+    let variables = [
+        ("ORIGIN", &*address),
+        ("TF_CLI_CONFIG_FILE", &text(&config)),
+        ("PLACE", &text(&place)),
+        ("VECTORS", concat!(env!("CARGO_MANIFEST_DIR"), "/signed/vectors.json")),
+    ];
     controlled.run("terraform.py", &variables).await;
     let recorded = origin.requests();
     let asked = |target: &str| recorded.iter().find(|one| one.target == target).expect("the origin was asked");

@@ -4,6 +4,7 @@
 use super::names::{ACCOUNT, Named, REGION, arn, invalid};
 use super::page::page;
 use super::record::{Function, Stamp};
+use super::tag;
 use crate::answer::Answer;
 use crate::error::{ApiError, Code};
 use crate::plane::Plane;
@@ -14,6 +15,7 @@ use http::StatusCode;
 use rand::Rng as _;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 /// One configuration, by its id in the state.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -22,6 +24,8 @@ pub(super) struct Config {
     publishers: Vec<String>,
     enforce: bool,
     modified: String,
+    #[serde(default)]
+    tags: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -30,6 +34,8 @@ struct Wanted {
     description: Option<String>,
     allowed_publishers: Option<Publishers>,
     code_signing_policies: Option<Policies>,
+    /// Of a new one only.
+    tags: Option<BTreeMap<String, String>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -100,8 +106,10 @@ pub(super) fn create(plane: &Plane, request: &Request) -> Result<Answer, ApiErro
     if wanted.allowed_publishers.is_none() {
         return Err(invalid("AllowedPublishers is missing"));
     }
-    let mut config =
-        Config { description: String::new(), publishers: Vec::new(), enforce: false, modified: String::new() };
+    let tags = wanted.tags.clone().unwrap_or_default();
+    tag::check(&tags)?;
+    let (description, publishers, modified) = Default::default();
+    let mut config = Config { description, publishers, enforce: false, modified, tags };
     config.change(wanted)?;
     let id = new_id();
     plane.store.write(|records| records.put(Kind::CodeSigningConfig, "", &id, &config))?;
@@ -117,6 +125,9 @@ pub(super) fn find(plane: &Plane, arn: &str) -> Result<Answer, ApiError> {
 /// UpdateCodeSigningConfig.
 pub(super) fn update(plane: &Plane, arn: &str, request: &Request) -> Result<Answer, ApiError> {
     let wanted: Wanted = request.json()?;
+    if wanted.tags.is_some() {
+        return Err(invalid("Tags is no member of UpdateCodeSigningConfig, TagResource changes them"));
+    }
     let (id, config) = plane.store.write(|records| {
         let (id, mut config) = existing(records, arn, Code::NOT_FOUND)?;
         config.change(wanted)?;
@@ -185,6 +196,20 @@ pub(super) fn take_away(plane: &Plane, name: &str) -> Result<Answer, ApiError> {
         function.put(records, &name)
     })?;
     Ok(Answer::empty(StatusCode::NO_CONTENT))
+}
+
+pub(super) fn tags(records: &Records<'_>, arn: &str) -> Result<BTreeMap<String, String>, ApiError> {
+    existing(records, arn, Code::NOT_FOUND).map(|(_, config)| config.tags)
+}
+
+pub(super) fn put_tags(records: &Records<'_>, arn: &str, tags: BTreeMap<String, String>) -> Result<(), ApiError> {
+    let (id, config) = existing(records, arn, Code::NOT_FOUND)?;
+    records.put(Kind::CodeSigningConfig, "", &id, &Config { tags, ..config })
+}
+
+/// Whether a text has the form of a configuration's ARN.
+pub(super) fn is_arn(text: &str) -> bool {
+    text.starts_with(&arn_of(""))
 }
 
 /// The id of a configuration that a function is to have.

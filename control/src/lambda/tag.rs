@@ -1,11 +1,13 @@
-//! Tags of functions.
+//! Tags of functions and of code signing configurations.
 
+use super::code_signing;
 use super::names::{Named, invalid};
 use super::record::Function;
 use crate::answer::Answer;
 use crate::error::ApiError;
 use crate::plane::Plane;
 use crate::request::Request;
+use crate::store::Records;
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::json;
@@ -17,18 +19,24 @@ struct Tags {
     tags: BTreeMap<String, String>,
 }
 
+/// What can have tags.
+enum Tagged {
+    Function(String),
+    CodeSigningConfig(String),
+}
+
 /// ListTags.
 pub(super) fn list(plane: &Plane, resource: &str) -> Result<Answer, ApiError> {
-    let name = function(resource)?;
-    let function = plane.store.read(|records| Function::find(records, &name))?;
-    Answer::json(StatusCode::OK, &json!({ "Tags": function.tags }))
+    let tagged = Tagged::parse(resource)?;
+    let tags = plane.store.read(|records| tagged.tags(records))?;
+    Answer::json(StatusCode::OK, &json!({ "Tags": tags }))
 }
 
 /// TagResource.
 pub(super) fn tag(plane: &Plane, resource: &str, request: &Request) -> Result<Answer, ApiError> {
-    let name = function(resource)?;
+    let tagged = Tagged::parse(resource)?;
     let Tags { tags } = request.json()?;
-    change(plane, &name, |all| {
+    tagged.change(plane, |all| {
         all.extend(tags);
         check(all)
     })
@@ -36,12 +44,12 @@ pub(super) fn tag(plane: &Plane, resource: &str, request: &Request) -> Result<An
 
 /// UntagResource.
 pub(super) fn untag(plane: &Plane, resource: &str, request: &Request) -> Result<Answer, ApiError> {
-    let name = function(resource)?;
+    let tagged = Tagged::parse(resource)?;
     let keys = request.query_all("tagKeys");
     if keys.is_empty() {
         return Err(invalid("tagKeys is missing"));
     }
-    change(plane, &name, |all| {
+    tagged.change(plane, |all| {
         all.retain(|key, _| !keys.contains(key));
         Ok(())
     })
@@ -62,23 +70,41 @@ pub(super) fn check(tags: &BTreeMap<String, String>) -> Result<(), ApiError> {
     Ok(())
 }
 
-fn change(
-    plane: &Plane,
-    name: &str,
-    work: impl FnOnce(&mut BTreeMap<String, String>) -> Result<(), ApiError>,
-) -> Result<Answer, ApiError> {
-    plane.store.write(|records| {
-        let mut function = Function::find(records, name)?;
-        work(&mut function.tags)?;
-        function.put(records, name)
-    })?;
-    Ok(Answer::empty(StatusCode::NO_CONTENT))
-}
+impl Tagged {
+    fn parse(resource: &str) -> Result<Tagged, ApiError> {
+        if code_signing::is_arn(resource) {
+            return Ok(Tagged::CodeSigningConfig(resource.to_owned()));
+        }
+        match Named::parse(resource)? {
+            Named { name, qualifier: None } => Ok(Tagged::Function(name)),
+            _ => {
+                let message = "Tags on function aliases and versions are not supported. Please specify a function ARN.";
+                Err(invalid(message))
+            }
+        }
+    }
 
-fn function(resource: &str) -> Result<String, ApiError> {
-    match Named::parse(resource)? {
-        Named { name, qualifier: None } => Ok(name),
-        _ => Err(invalid("Tags on function aliases and versions are not supported. Please specify a function ARN.")),
+    fn tags(&self, records: &Records<'_>) -> Result<BTreeMap<String, String>, ApiError> {
+        match self {
+            Tagged::Function(name) => Ok(Function::find(records, name)?.tags),
+            Tagged::CodeSigningConfig(arn) => code_signing::tags(records, arn),
+        }
+    }
+
+    fn change(
+        &self,
+        plane: &Plane,
+        work: impl FnOnce(&mut BTreeMap<String, String>) -> Result<(), ApiError>,
+    ) -> Result<Answer, ApiError> {
+        plane.store.write(|records| {
+            let mut tags = self.tags(records)?;
+            work(&mut tags)?;
+            match self {
+                Tagged::Function(name) => Function { tags, ..Function::find(records, name)? }.put(records, name),
+                Tagged::CodeSigningConfig(arn) => code_signing::put_tags(records, arn, tags),
+            }
+        })?;
+        Ok(Answer::empty(StatusCode::NO_CONTENT))
     }
 }
 

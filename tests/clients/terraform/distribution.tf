@@ -32,7 +32,7 @@ locals {
 resource "aws_cloudfront_distribution" "site" {
   enabled             = true
   comment             = "the site"
-  aliases             = ["www.terraform.test", "terraform.test"]
+  aliases             = ["www.terraform.test", "terraform.test", "www.example.net"]
   default_root_object = "index.html"
   price_class         = "PriceClass_100"
   is_ipv6_enabled     = true
@@ -114,6 +114,17 @@ resource "aws_cloudfront_distribution" "site" {
     cached_methods           = ["GET", "HEAD"]
     cache_policy_id          = data.aws_cloudfront_cache_policy.disabled.id
     origin_request_policy_id = data.aws_cloudfront_origin_request_policy.all.id
+  }
+
+  ordered_cache_behavior {
+    path_pattern             = "/private/*"
+    target_origin_id         = "first"
+    viewer_protocol_policy   = "allow-all"
+    allowed_methods          = ["GET", "HEAD"]
+    cached_methods           = ["GET", "HEAD"]
+    cache_policy_id          = data.aws_cloudfront_cache_policy.disabled.id
+    origin_request_policy_id = data.aws_cloudfront_origin_request_policy.all.id
+    trusted_key_groups       = [aws_cloudfront_key_group.readers.id]
   }
 
   ordered_cache_behavior {

@@ -12,6 +12,9 @@ resource "aws_lambda_function" "mark" {
   timeout          = 5
   memory_size      = 256
 
+  reserved_concurrent_executions = 20
+  code_signing_config_arn        = aws_lambda_code_signing_config.release.arn
+
   environment {
     variables = { WORD = var.word }
   }
@@ -25,6 +28,10 @@ resource "aws_lambda_function" "failures" {
   runtime       = "nodejs22.x"
   handler       = "index.handler"
   filename      = "mark.zip"
+
+  dead_letter_config {
+    target_arn = "arn:aws:sqs:us-east-1:000000000000:failed"
+  }
 }
 
 resource "aws_lambda_alias" "live" {
@@ -52,6 +59,9 @@ resource "aws_lambda_function_event_invoke_config" "live" {
   destination_config {
     on_failure {
       destination = aws_lambda_function.failures.arn
+    }
+    on_success {
+      destination = "arn:aws:sqs:us-east-1:000000000000:done"
     }
   }
 }
