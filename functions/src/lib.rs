@@ -11,6 +11,7 @@ mod config;
 mod connection;
 mod control;
 mod cpu;
+mod failure;
 mod function;
 mod functions;
 mod household;

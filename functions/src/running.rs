@@ -5,16 +5,16 @@
 use crate::ceiling::Admission;
 use crate::connection::Environment;
 use crate::cpu::Clock;
+use crate::failure::{put_failure, put_stopped};
 use crate::function::Core;
 use crate::invocation::{Invocation, log_tail};
-use crate::log::{self, Failure, Report, Start};
+use crate::log::{self, Report, Start};
 use crate::watch::{Effort, Watch};
 use bytes::{Bytes, BytesMut};
 use environment::control::EXIT_OUT_OF_MEMORY;
 use environment::frame::{Exiting, Reason};
 use environment::limits::{LOG_BYTES_MAX, RESULT_BYTES_MAX};
-use environment::outcome::exit_message;
-use environment::{ErrorPayload, Exit, Frame, FrameError, Language, Outcome};
+use environment::{Exit, Frame, FrameError, Language, Outcome};
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -324,8 +324,7 @@ impl Active {
         if language != Language::Custom
             && matches!(ended.outcome, Outcome::TimedOut { .. } | Outcome::ExceededMemory { .. })
         {
-            let silent = format!("{} stack {SILENT}", language.name());
-            put_stopped(&mut self.log, self.id, self.stopped.as_deref().unwrap_or(silent.as_bytes()));
+            put_stopped(&mut self.log, self.id, self.stopped.as_deref(), language.name());
         }
         let memory_mb = self.core.config.memory_mb;
         let report = Report { id: self.id, duration, memory_mb, memory_used_mb, start: self.start, failure };
@@ -353,49 +352,6 @@ impl Ended {
         Ended { outcome: Outcome::ResultTooLarge { bytes, limit: RESULT_BYTES_MAX }, reusable: true, lost: None }
     }
 }
-
-/// Appends the lines Lambda writes about a failure; the handler's own errors are logged by its runtime.
-pub(crate) fn put_failure(out: &mut BytesMut, id: Uuid, outcome: &Outcome) -> Option<Failure> {
-    let error = |out: &mut BytesMut, message: &str, kind: &str| {
-        log::put_line(out, format!("RequestId: {id} Error: {message}").as_bytes());
-        log::put_line(out, kind.as_bytes());
-        Some(Failure::Error(kind.to_owned()))
-    };
-    match outcome {
-        Outcome::Result(_) | Outcome::Threw(_) | Outcome::Throttled(_) | Outcome::Canceled => None,
-        Outcome::TimedOut { timeout_ms } => {
-            #[expect(clippy::cast_precision_loss, reason = "a timeout has few digits")]
-            let seconds = *timeout_ms as f64 / 1000.0;
-            log::put_notice(out, id, &format!("Task timed out after {seconds:.2} seconds"));
-            Some(Failure::Timeout)
-        }
-        Outcome::InitFailed(ErrorPayload { error_type, error_message, .. }) => error(out, error_message, error_type),
-        Outcome::ExceededMemory { memory_mb, used_mb } => {
-            let message = format!("memory limit of {memory_mb} MB exceeded, {used_mb} MB used");
-            error(out, &message, "Runtime.OutOfMemory")
-        }
-        Outcome::Crashed { reason } => error(out, &exit_message(reason), "Runtime.ExitError"),
-        Outcome::ResultTooLarge { bytes, limit } => {
-            let message = format!("result of {bytes} bytes is over the limit of {limit} bytes");
-            error(out, &message, "Function.ResponseSizeTooLarge")
-        }
-    }
-}
-
-/// Appends where the handler was when it was stopped at a limit, a line for each frame of its stack.
-fn put_stopped(out: &mut BytesMut, id: Uuid, text: &[u8]) {
-    let text = &text[..text.len().min(STOPPED_BYTES_MAX)];
-    for (index, line) in text.split(|byte| *byte == b'\n').enumerate() {
-        if index == 0 {
-            out.extend_from_slice(format!("RequestId: {id} ").as_bytes());
-        }
-        log::put_line(out, line);
-    }
-}
-
-/// What is written instead when the environment did not say where the handler was.
-const SILENT: &str = "is not known: the environment ended without a word";
-const STOPPED_BYTES_MAX: usize = 16 * 1024;
 
 /// Log text of a running invocation is handed over when there is this much, and at every look.
 const LOG_BYTES_HELD: usize = 32 * 1024;
