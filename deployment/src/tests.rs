@@ -276,7 +276,7 @@ fn contradictions_are_errors() {
     let other = SITE.replace("site]", "zoo]").replace("site.", "zoo.");
     let both = format!("{SITE}{DEFAULT}{other}{}", DEFAULT.replace("site", "zoo"));
     assert_problem(&both, 8, "already a domain of distribution site");
-    assert_problem(&format!("{SITE}url = 'http://a'\n{DEFAULT}"), 3, "it has both");
+    assert_problem(&format!("{SITE}url = 'http://a'\n{DEFAULT}"), 3, "it has more than one");
 }
 
 #[test]

@@ -97,7 +97,9 @@ bad = config(one, **other)
 bad["DefaultCacheBehavior"]["CachePolicyId"] = "absent"
 refused("InvalidArgument", 400, cf.create_distribution, DistributionConfig=bad)
 assert "ListStreamingDistributions" not in refused("UnsupportedOperation", 400, cf.list_streaming_distributions)
-assert "CreateKeyGroup" in refused("UnsupportedOperation", 400, cf.create_key_group, KeyGroupConfig=dict(Name="k", Items=["K1"]))
+stream = dict(StreamType="Kinesis", KinesisStreamConfig=dict(RoleARN="arn:aws:iam::0:role/r", StreamARN="arn:aws:kinesis:::s"))
+real_time = dict(EndPoints=[stream], Fields=["timestamp"], Name="n", SamplingRate=1)
+assert "CreateRealtimeLogConfig" in refused("UnsupportedOperation", 400, cf.create_realtime_log_config, **real_time)
 equal([d["Id"] for d in cf.list_distributions()["DistributionList"]["Items"]], [id])
 
 # Updated by who has seen the last state.
