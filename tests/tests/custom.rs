@@ -477,6 +477,7 @@ async fn a_program_has_its_own_code_its_tmp_the_machine_s_programs_and_nothing_e
     assert!(listed.as_array().is_some_and(|list| list.len() <= 3), "{listed}");
 }
 
+#[cfg(target_arch = "x86_64")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_program_may_not_ask_the_system_for_is_refused() {
     let stage = Stage::new().await;
@@ -493,7 +494,8 @@ async fn what_a_program_may_not_ask_the_system_for_is_refused() {
     assert_eq!(run(&function, "os.kill(1, signal.SIGKILL)").await, "EPERM");
 }
 
-/// Each system call by its number; `1` is the first process of the namespaces.
+/// Each system call by its number on x86-64; `1` is the first process of the namespaces.
+#[cfg(target_arch = "x86_64")]
 const FORBIDDEN: &str = "
 libc = ctypes.CDLL(None, use_errno=True)
 libc.syscall.restype = ctypes.c_long
