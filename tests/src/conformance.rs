@@ -35,6 +35,8 @@ pub struct About {
     pub handler: String,
     pub elapsed_ms_min: Option<u64>,
     pub elapsed_ms_max: Option<u64>,
+    /// Why AWS's own client gives something else in a custom runtime.
+    pub not_by_client: Option<String>,
 }
 
 /// Every case, by name.

@@ -57,7 +57,7 @@ async fn every_case_gives_what_lambda_gives() {
 /// that of Python's runtimes only.
 fn runs_by_client(case: &Case) -> bool {
     let refused = case.error.as_ref().is_some_and(|error| error["phase"] == "package");
-    case.about.runtimes.iter().any(|name| name == "python") && !refused
+    case.about.runtimes.iter().any(|name| name == "python") && !refused && case.about.not_by_client.is_none()
 }
 
 /// The first way in which the case is not what it says.
