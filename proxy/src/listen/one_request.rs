@@ -58,6 +58,10 @@ impl OneRequest {
 
     /// Makes way for the next header; `false` when it is not known where that begins.
     pub(super) fn end(&mut self) -> bool {
+        if self.ahead.is_empty() {
+            // It may be long until the next one: a buffer for each viewer that waits would add up.
+            self.ahead = BytesMut::new();
+        }
         let ended = self.part.is_over();
         self.part = Part::Header;
         ended
@@ -78,7 +82,7 @@ impl OneRequest {
     fn poll_leaves(&mut self, ctx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.ahead.is_empty() {
             // An end of the stream is the end to whoever reads; bytes are the next request's.
-            ready!(self.poll_ahead(ctx))?;
+            ready!(self.poll_ahead(ctx, NEXT_BYTES))?;
             if self.ahead.is_empty() {
                 return Poll::Ready(Ok(()));
             }
@@ -86,8 +90,8 @@ impl OneRequest {
         Poll::Pending
     }
 
-    fn poll_ahead(&mut self, ctx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.ahead.reserve(AHEAD_BYTES);
+    fn poll_ahead(&mut self, ctx: &mut Context<'_>, bytes: usize) -> Poll<io::Result<()>> {
+        self.ahead.reserve(bytes);
         // It keeps nothing between polls, so that each may be another one.
         let read = ready!(pin!(self.stream.read_buf(&mut self.ahead)).poll(ctx));
         Poll::Ready(read.map(|_| ()))
@@ -108,7 +112,7 @@ impl OneRequest {
 
     fn poll_chunks(&mut self, ctx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if self.ahead.is_empty() {
-            ready!(self.poll_ahead(ctx))?;
+            ready!(self.poll_ahead(ctx, CHUNKS_BYTES))?;
         }
         let Part::Chunks(end) = &mut self.part else { return Poll::Ready(Ok(())) };
         let some = self.ahead.len().min(into.remaining());
@@ -176,5 +180,7 @@ impl AsyncWrite for OneRequest {
 
 crate::guard::passed_on::passes_on!(OneRequest);
 
-/// Read at once of what comes after a request, or of a body in chunks.
-const AHEAD_BYTES: usize = 16 * 1024;
+/// Read at once of a body in chunks.
+const CHUNKS_BYTES: usize = 16 * 1024;
+/// Read of the next request while this one is answered: every viewer whose answer takes a while has so much for it.
+const NEXT_BYTES: usize = 512;
