@@ -38,11 +38,11 @@ pub(crate) struct Letter {
 impl Letter {
     /// Lays it into the queue. The oldest makes room in a queue that is full.
     pub(crate) fn put(&self, records: &Records<'_>, queue: &str) -> Result<(), ApiError> {
-        if records.count(Kind::Letter, queue)? >= LETTERS_MAX {
-            if let Some(oldest) = records.first(Kind::Letter, queue)? {
-                tracing::error!(queue, "the queue has {LETTERS_MAX} letters, the oldest is thrown away");
-                records.remove(Kind::Letter, queue, &oldest)?;
-            }
+        if records.count(Kind::Letter, queue)? >= LETTERS_MAX
+            && let Some(oldest) = records.first(Kind::Letter, queue)?
+        {
+            tracing::error!(queue, "the queue has {LETTERS_MAX} letters, the oldest is thrown away");
+            records.remove(Kind::Letter, queue, &oldest)?;
         }
         records.put(Kind::Letter, queue, &format!("{:014}-{}", self.at_ms, Uuid::new_v4().simple()), self)
     }

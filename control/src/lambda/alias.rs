@@ -188,11 +188,7 @@ pub(super) fn shares(
     }
     let alias = existing(records, function, qualifier).map_err(|_| not_found(function, Some(qualifier)))?;
     let Some((other, weight)) = alias.weights.into_iter().next() else { return Ok(vec![(alias.version, total)]) };
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a share of a whole number, rounded up"
-    )]
+    #[expect(clippy::cast_possible_truncation, reason = "a share of a whole number, rounded up")]
     let share = (f64::from(total) * weight).ceil() as u32;
     Ok(vec![(alias.version, total.saturating_sub(share)), (other, share)])
 }
