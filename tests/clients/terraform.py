@@ -69,7 +69,8 @@ equal((headers["access-control-allow-origin"], headers["x-frame-options"]), ("ht
 equal(view(SITE, "/a?a=1&c=2")[1]["X-Cache"], "Hit from cloudfront")
 equal(view(outputs["domain"]["value"], "/b")[0], 200)
 equal(view(SITE, "/echo", "POST", "a body", {"x-tell-origin": "this", "x-tell-nobody": "that"})[0], 200)
-equal(view("terraform.test", "/plain/broken")[2], "origin says /second/plain/broken")
+status, headers, text = view("terraform.test", "/plain/broken")
+equal((text, headers["x-content-type-options"]), ("origin says /second/plain/broken", "nosniff"))
 equal(view(SITE, "/absent")[::2], (200, "origin says /plain/missing.html"))
 readers = cf.list_public_keys()["PublicKeyList"]["Items"][0]["Id"]
 ticket = vectors["canned"][0]

@@ -20,6 +20,10 @@ data "aws_cloudfront_origin_request_policy" "all" {
   name = "Managed-AllViewer"
 }
 
+data "aws_cloudfront_response_headers_policy" "security" {
+  name = "Managed-SecurityHeadersPolicy"
+}
+
 locals {
   hooks = {
     viewer-request  = true
@@ -107,13 +111,14 @@ resource "aws_cloudfront_distribution" "site" {
   }
 
   ordered_cache_behavior {
-    path_pattern             = "/plain/*"
-    target_origin_id         = "both"
-    viewer_protocol_policy   = "allow-all"
-    allowed_methods          = ["GET", "HEAD"]
-    cached_methods           = ["GET", "HEAD"]
-    cache_policy_id          = data.aws_cloudfront_cache_policy.disabled.id
-    origin_request_policy_id = data.aws_cloudfront_origin_request_policy.all.id
+    path_pattern               = "/plain/*"
+    target_origin_id           = "both"
+    viewer_protocol_policy     = "allow-all"
+    allowed_methods            = ["GET", "HEAD"]
+    cached_methods             = ["GET", "HEAD"]
+    cache_policy_id            = data.aws_cloudfront_cache_policy.disabled.id
+    origin_request_policy_id   = data.aws_cloudfront_origin_request_policy.all.id
+    response_headers_policy_id = data.aws_cloudfront_response_headers_policy.security.id
   }
 
   ordered_cache_behavior {
