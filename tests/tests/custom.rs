@@ -351,7 +351,7 @@ return [child.stdout.readline().decode() for child in children]"
     let outcome = ask(&function, &children(5)).await.outcome;
     assert!(matches!(outcome, Outcome::ExceededMemory { memory_mb: 128, used_mb } if used_mb > 128), "{outcome:?}");
     let one = ask(&function, "held = b'x' * (60 << 20)\ntime.sleep(0.1)\nreturn 1").await;
-    assert!((60..=110).contains(&one.memory_used_mb), "{} MB", one.memory_used_mb);
+    assert!((50..=110).contains(&one.memory_used_mb), "{} MB", one.memory_used_mb);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
