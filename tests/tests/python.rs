@@ -2,7 +2,7 @@
 //! answers, what copies do not share, what the log looks like, what the sandbox
 //! leaves, and what an operator is told about interpreters.
 
-use environment::{Outcome, Runtime};
+use environment::{Language, Outcome, Runtime};
 use functions::{
     CpuShare, Function, FunctionConfig, Functions, Invocation, LogSink, NetworkPolicy, Options, PackageSource,
     SandboxDemand, Scaling, SnapStart,
@@ -419,7 +419,8 @@ fn check_names_an_interpreter_that_is_missing_or_another() {
     std::fs::create_dir(directory.path().join("f")).expect("writable");
     std::fs::write(directory.path().join("f/lambda_function.py"), "").expect("writable");
     let (runtime, path) = interpreters().swap_remove(0);
-    let other = Runtime::ALL.into_iter().rev().find(|other| *other != runtime).expect("there are several");
+    let is_other = |other: &Runtime| other.language() == Language::Python && *other != runtime;
+    let other = Runtime::ALL.into_iter().rev().find(is_other).expect("there are several");
     let check = |runtimes: &str, search_path: &str| {
         let file = directory.path().join("selvedge.toml");
         let function = format!("[functions.f]\ncode = \"f\"\nruntime = {:?}\n", other.id());
