@@ -246,6 +246,10 @@ fn cache(item: &Value, policies: &Tables, behavior: &mut Table) -> Result<bool, 
         table.insert("cookies".into(), cookies);
         table.insert("query".into(), query);
         table.insert("headers".into(), headers.into());
+        if forwarded["QueryString"] == Value::Bool(true) {
+            // AWS: "QueryStringCacheKeys": what is not in the key goes to the origin all the same.
+            behavior.insert("forward".into(), Table::from_iter([("query".to_owned(), "all".into())]).into());
+        }
     } else {
         let forward =
             [("cookies".to_owned(), cookies), ("query".to_owned(), query), ("headers".to_owned(), selection(headers))];
