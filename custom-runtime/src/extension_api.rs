@@ -109,6 +109,7 @@ pub(crate) fn no_logs(kind: &str) -> Answer {
     answer::error(StatusCode::ACCEPTED, &format!("{kind}.NotSupported"), &message)
 }
 
+#[expect(clippy::result_large_err, reason = "the error is the answer, and rare")]
 fn identifier(headers: &HeaderMap) -> Result<Uuid, Answer> {
     let forbidden = |kind, message| answer::error(StatusCode::FORBIDDEN, kind, message);
     let Some(id) = headers.get(IDENTIFIER) else {

@@ -284,14 +284,12 @@ impl Supervisor {
                         return Some(status);
                     }
                 }
-            } else if let Some(name) = self.extensions.ended(pid) {
-                if self.over.is_none() {
-                    let (error_type, exit) = ("Extension.Crash".to_owned(), exit(&exiting));
-                    let error_message = format!("extension {name} ended: {exit}");
-                    let over = self.extension_failed(&name, ErrorPayload { error_type, error_message, trace: vec![] });
-                    if over.is_some() {
-                        return over;
-                    }
+            } else if let (Some(name), true) = (self.extensions.ended(pid), self.over.is_none()) {
+                let (error_type, exit) = ("Extension.Crash".to_owned(), exit(&exiting));
+                let error_message = format!("extension {name} ended: {exit}");
+                let over = self.extension_failed(&name, ErrorPayload { error_type, error_message, trace: vec![] });
+                if over.is_some() {
+                    return over;
                 }
             }
             if let Some((_, status)) = self.over.filter(|_| !self.extensions.linger()) {

@@ -122,8 +122,11 @@ pub(crate) fn runnable(records: &Records<'_>, name: &str, number: &str) -> Resul
     Ok(Runnable { settings, provisioned })
 }
 
+/// A function's name and the number of one of its versions.
+pub(super) type Numbered = (String, String);
+
 /// Every version of every function of which environments are provisioned.
-pub(super) fn wanted(records: &Records<'_>) -> Result<Vec<((String, String), Runnable)>, ApiError> {
+pub(super) fn wanted(records: &Records<'_>) -> Result<Vec<(Numbered, Runnable)>, ApiError> {
     let mut wanted = Vec::new();
     for (name, _) in records.list::<Function>(Kind::Function, "")? {
         if records.list::<Config>(Kind::Provisioned, &name)?.is_empty() {
