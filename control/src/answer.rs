@@ -63,7 +63,8 @@ impl Answer {
         match protocol {
             Protocol::Json => {
                 let blame = if error.is_callers() { "User" } else { "Server" };
-                let mut body = serde_json::json!({ "Type": blame, "Message": message, "message": message });
+                let mut body =
+                    serde_json::json!({ "__type": name, "Type": blame, "Message": message, "message": message });
                 if let Some(reason) = error.reason {
                     body["Reason"] = reason.into();
                 }

@@ -82,6 +82,12 @@ codes! {
     INVALID_ZIP = 502 "InvalidZipFileException";
 }
 
+// Amazon CloudWatch Logs (its API reference, "Errors" of each operation).
+codes! {
+    NO_LOG = 400 "ResourceNotFoundException";
+    INVALID_LOG_PARAMETER = 400 "InvalidParameterException";
+}
+
 // Amazon CloudFront (its API reference, "Errors" of each operation).
 codes! {
     ALIAS_TAKEN = 409 "CNAMEAlreadyExists";

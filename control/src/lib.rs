@@ -13,6 +13,7 @@ mod keyring;
 mod lambda;
 mod letters;
 mod listen;
+mod logs;
 mod order;
 mod outgoing;
 mod packages;
@@ -36,7 +37,7 @@ pub use store::StateError;
 
 use access::{AccessKeys, NewKey};
 use deployment::{Added, ControlPlane};
-use functions::Functions;
+use functions::{Functions, Logs};
 use keyring::Keyring;
 use lambda::queue::{self, Queue};
 use lambda::{Runner, UrlPlace};
@@ -108,7 +109,8 @@ impl Control {
         let urls = UrlPlace { domain: settings.function_url_domain.clone(), scheme };
         let services = Services::open(settings)?;
         let interpreters = settings.interpreters.clone();
-        let kept = Kept { store, packages, access, keyring, services, interpreters, urls, socket };
+        let logs = Logs::of(data_dir);
+        let kept = Kept { store, packages, access, keyring, services, interpreters, logs, urls, socket };
         Ok(Control { kept, new_key, listener, url_listener, address, retry_waits: settings.async_retry_waits })
     }
 

@@ -5,7 +5,7 @@ use crate::error::{ApiError, Code};
 use crate::plane::Plane;
 use crate::request::Request;
 use crate::signature::Claim;
-use crate::{cloudfront, lambda, letters};
+use crate::{cloudfront, lambda, letters, logs};
 use bytes::Bytes;
 use http::Response;
 use http::request::Parts;
@@ -93,6 +93,7 @@ async fn handle(plane: &Arc<Plane>, parts: Parts, body: Incoming) -> Result<Answ
     match (claim.service.as_str(), Protocol::of_path(parts.uri.path())) {
         ("lambda", Protocol::Json) => lambda::handle(plane, Request::new(parts, body)).await,
         (letters::SERVICE, Protocol::Json) => letters::handle(plane, Request::new(parts, body)).await,
+        (logs::SERVICE, Protocol::Json) => logs::handle(plane, Request::new(parts, body)).await,
         ("cloudfront", Protocol::Xml) => cloudfront::handle(plane, Request::new(parts, body)).await,
         (service, _) => {
             let message = format!("{} is no operation of the service {service} that this edge has", parts.uri.path());

@@ -14,7 +14,7 @@ use crate::services::Services;
 use crate::store::{Kind, Records, Store};
 use deployment::{Added, Problems};
 use environment::Runtime;
-use functions::FunctionConfig;
+use functions::{FunctionConfig, Logs};
 use parking_lot::{RwLock, RwLockReadGuard};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -32,6 +32,7 @@ pub(crate) struct Plane {
     pub(crate) orders: Orders,
     pub(crate) services: Services,
     interpreters: HashMap<Runtime, PathBuf>,
+    pub(crate) logs: Logs,
     pub(crate) urls: UrlPlace,
     socket: PathBuf,
     uploads: RwLock<()>,
@@ -46,6 +47,7 @@ pub(crate) struct Kept {
     pub(crate) keyring: Arc<Keyring>,
     pub(crate) services: Services,
     pub(crate) interpreters: HashMap<Runtime, PathBuf>,
+    pub(crate) logs: Logs,
     pub(crate) urls: UrlPlace,
     /// Where requests to function URLs arrive.
     pub(crate) socket: PathBuf,
@@ -58,7 +60,7 @@ impl Kept {
     }
 
     pub(crate) fn into_plane(self, runner: Runner, queue: Queue, orders: Orders) -> Plane {
-        let Kept { store, packages, access, keyring, services, interpreters, urls, socket } = self;
+        let Kept { store, packages, access, keyring, services, interpreters, logs, urls, socket } = self;
         let links = Links::new(keyring.signing_key("links to packages"));
         Plane {
             store,
@@ -70,6 +72,7 @@ impl Kept {
             orders,
             services,
             interpreters,
+            logs,
             urls,
             socket,
             uploads: RwLock::new(()),

@@ -3,6 +3,7 @@
 //! (AWS: "Lambda runtime log format"): START, the handler's lines, END, REPORT.
 
 use crate::functions::LogSink;
+use crate::log_reader::{CURRENT, OLDER, OLDER_TIMES, TIMES, time_entry};
 use crate::phase::Phase;
 use bytes::{Bytes, BytesMut};
 use environment::ErrorPayload;
@@ -14,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use uuid::Uuid;
 
 /// Takes whole lines of any function. Cloning is cheap.
@@ -210,6 +211,8 @@ struct Writer {
 
 struct LogFile {
     file: File,
+    /// When what in it was written: see `log_reader`.
+    times: File,
     bytes: u64,
 }
 
@@ -250,21 +253,23 @@ impl Writer {
     }
 
     fn write(&mut self, function: &Arc<str>, lines: &[u8]) -> io::Result<()> {
-        let path = self.directory.join(format!("{function}.log"));
+        let path = |extension: &str| self.directory.join(format!("{function}.{extension}"));
         if self.files.get(function).is_some_and(|log| log.bytes > FILE_BYTES_MAX) {
             self.files.remove(function);
-            std::fs::rename(&path, path.with_extension("log.1"))?;
+            // Whoever reads meanwhile finds lines without times, which get that of the file.
+            std::fs::rename(path(TIMES), path(OLDER_TIMES))?;
+            std::fs::rename(path(CURRENT), path(OLDER))?;
         }
         if !self.files.contains_key(function) {
-            self.files.insert(Arc::clone(function), open(&path)?);
+            self.files.insert(Arc::clone(function), open(&path(CURRENT), &path(TIMES))?);
         }
         let log = self.files.get_mut(function).expect("inserted above");
+        log.times.write_all(&time_entry(SystemTime::now(), log.bytes))?;
         let dropped = self.dropped.swap(0, Ordering::Relaxed);
         if dropped > 0 {
-            writeln!(log.file, "{dropped} writes to function logs were dropped: the disk is too slow")?;
+            log.write(format!("{dropped} writes to function logs were dropped: the disk is too slow\n").as_bytes())?;
         }
-        log.file.write_all(lines)?;
-        log.bytes += lines.len() as u64;
+        log.write(lines)?;
         if self.sink == LogSink::FilesAndTerminal {
             copy_to_terminal(function, lines);
         }
@@ -272,10 +277,19 @@ impl Writer {
     }
 }
 
-fn open(path: &Path) -> io::Result<LogFile> {
-    let file = OpenOptions::new().create(true).append(true).open(path)?;
+impl LogFile {
+    fn write(&mut self, lines: &[u8]) -> io::Result<()> {
+        self.file.write_all(lines)?;
+        self.bytes += lines.len() as u64;
+        Ok(())
+    }
+}
+
+fn open(path: &Path, times: &Path) -> io::Result<LogFile> {
+    let append = |path: &Path| OpenOptions::new().create(true).append(true).open(path);
+    let (file, times) = (append(path)?, append(times)?);
     let bytes = file.metadata()?.len();
-    Ok(LogFile { file, bytes })
+    Ok(LogFile { file, times, bytes })
 }
 
 /// A terminal that is gone is no reason to stop.

@@ -26,6 +26,7 @@ mod http2;
 mod http_cache;
 mod layers;
 mod limits;
+mod log_groups;
 mod metrics;
 mod neighbour;
 mod network;
