@@ -62,7 +62,7 @@ while kill -0 "${loads[hit]}" 2>/dev/null && [ $((SECONDS - started)) -lt "$dura
   tick=$((tick + 1))
   next=$((${EPOCHREALTIME/./} + 100000))
   killed=$((killed + $(all_environments | kill_one)))
-  [ $((tick % 10)) -ne 0 ] || templates_killed=$((templates_killed + $(templates | kill_one)))
+  [ $((tick % 10)) -ne 0 ] || templates_killed=$((templates_killed + $(all_templates | kill_one)))
   [ $((tick % 100)) -ne 0 ] || zygotes_killed=$((zygotes_killed + $(zygote | kill_one)))
   left=$((next - ${EPOCHREALTIME/./}))
   [ "$left" -le 0 ] || sleep "$(printf '0.%06d' "$left")"

@@ -27,6 +27,7 @@ serve() {
     printf '[server]\nhttp = ["127.0.0.1:%s"]\ndata_dir = "data"\nconnections_per_address = 4096\nenvironments_max = 5000\n' "$port"
     cat
   } >"$work/selvedge.toml"
+  pgrep -x 'js-environment|js-template' >"$work/before" || true
   SELVEDGE_LOG=${SELVEDGE_LOG:-error,functions=error} "$SELVEDGE_BIN" serve --config "$work/selvedge.toml" &
   edge=$!
   local attempts=0
@@ -57,14 +58,11 @@ below() {
   done
 }
 environments() { below | awk '$2 == "js-environment" { print $1 }'; }
-# all_environments: also those whose template was killed, which are nobody's children below the edge.
-all_environments() {
-  { environments; cat "$work/seen" 2>/dev/null || true; } | sort -u | while read -r pid; do
-    read -r name 2>/dev/null <"/proc/$pid/comm" && [ "$name" = js-environment ] && [ -e "/proc/$pid/exe" ] && echo "$pid" || true
-  done >"$work/seen.now"
-  mv "$work/seen.now" "$work/seen"
-  cat "$work/seen"
-}
+# all_environments: also those of templates that lost their zygote, which are nobody's children below the edge.
+all_environments() { named js-environment; }
+all_templates() { named js-template; }
+# named NAME: every process of that name but those that were there before this edge.
+named() { pgrep -x "$1" | grep -v -x -F -f "$work/before" || true; }
 templates() { below | awk '$2 == "js-template" { print $1 }'; }
 zygote() { ps -eo pid=,ppid= | awk -v edge="$edge" '$2 == edge { print $1; exit }'; }
 
