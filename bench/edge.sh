@@ -27,7 +27,7 @@ serve() {
     printf '[server]\nhttp = ["127.0.0.1:%s"]\ndata_dir = "data"\nconnections_per_address = 4096\nenvironments_max = 5000\n' "$port"
     cat
   } >"$work/selvedge.toml"
-  pgrep -x 'js-environment|js-template' >"$work/before" || true
+  pgrep 'js-(env|templ)' >"$work/before" || true
   SELVEDGE_LOG=${SELVEDGE_LOG:-error,functions=error} "$SELVEDGE_BIN" serve --config "$work/selvedge.toml" &
   edge=$!
   local attempts=0
