@@ -86,6 +86,13 @@ pub fn cpu_keeping() -> String {
     }
 }
 
+/// The threads of a process now. What is set for one is not set for the others on Linux, and a new one has what its
+/// maker has.
+fn threads(pid: i32) -> impl Iterator<Item = i32> {
+    let entries = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten();
+    entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+}
+
 /// What the processor clock of a process shows, and when.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock {

@@ -4,6 +4,7 @@
 //! other invocations, and from the first look of `watch` on, it runs wherever the
 //! system puts it.
 
+use super::threads;
 use nix::sched::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
 use nix::unistd::Pid;
 use std::sync::LazyLock;
@@ -46,7 +47,14 @@ impl Near {
             only.set(cpu).ok().map(|()| only)
         });
         // A process that is gone is met by whoever waits for it.
-        let _ = sched_setaffinity(Pid::from_raw(pid), &only.unwrap_or(usual));
+        if let Some(only) = only {
+            let _ = sched_setaffinity(Pid::from_raw(pid), &only);
+        } else {
+            // Threads that it made meanwhile are kept where it was.
+            for thread in threads(pid) {
+                let _ = sched_setaffinity(Pid::from_raw(thread), &usual);
+            }
+        }
         self.kept_on = on;
     }
 }
@@ -86,6 +94,31 @@ mod tests {
     fn processors(pid: i32) -> usize {
         let set = sched_getaffinity(Pid::from_raw(pid)).unwrap();
         (0..CpuSet::count()).filter(|cpu| set.is_set(*cpu).unwrap()).count()
+    }
+
+    #[test]
+    fn threads_made_meanwhile_are_let_go_too() {
+        if USUAL.is_none() {
+            return;
+        }
+        let (told, tells) = std::sync::mpsc::channel::<()>();
+        let (id, ids) = std::sync::mpsc::channel();
+        let main = std::thread::spawn(move || {
+            let own = nix::unistd::gettid().as_raw();
+            let mut near = Near { kept_on: None, running: None };
+            near.keep(own, sched_getcpu().ok());
+            let made = std::thread::spawn(move || {
+                id.send(nix::unistd::gettid().as_raw()).unwrap();
+                let _ = tells.recv();
+            });
+            let made_id = ids.recv().unwrap();
+            assert_eq!(processors(made_id), 1);
+            near.let_go(i32::try_from(std::process::id()).unwrap());
+            assert!(processors(made_id) > 1 && processors(own) > 1);
+            drop(told);
+            made.join().unwrap();
+        });
+        main.join().unwrap();
     }
 
     #[test]

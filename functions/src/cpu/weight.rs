@@ -7,6 +7,7 @@
 //! (`LimitNICE=` of a systemd unit) that reaches the PoP's own. Where that is
 //! missing weights stay as they are.
 
+use super::threads;
 use crate::sys;
 use std::sync::LazyLock;
 
@@ -47,11 +48,8 @@ pub(super) fn is_possible() -> bool {
     USUAL.is_some()
 }
 
-/// Every thread: a nice value is a thread's on Linux, and new threads have their maker's.
 fn set(pid: i32, nice: i32) {
-    let Ok(threads) = std::fs::read_dir(format!("/proc/{pid}/task")) else { return };
-    let threads = threads.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-    for thread in threads {
+    for thread in threads(pid) {
         sys::set_nice(thread, nice);
     }
 }
