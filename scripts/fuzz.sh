@@ -2,6 +2,8 @@
 # Builds the fuzz targets and runs each for a while (SECONDS_PER_TARGET, default
 # 60; arguments choose targets). Inputs found on the way are kept beside the
 # build; one that breaks a rule is kept in fuzz/artifacts, and the run fails.
+# With FUZZ_SEED a run starts from the committed seeds alone and tries the same
+# inputs as every other run with that seed, as far as its time allows.
 #
 # The layout is cargo-fuzz's, but neither it nor a nightly compiler is needed:
 # the flags below are those cargo-fuzz gives without a sanitizer, and the
@@ -34,11 +36,13 @@ TMPDIR=$(mktemp -d)
 export TMPDIR
 trap 'rm -rf "$TMPDIR"' EXIT
 mkdir -p "$ROOT/fuzz/artifacts"
+corpora=$built/corpus
+[ -z "${FUZZ_SEED:-}" ] || corpora=$TMPDIR/corpus
 for target in "${targets[@]}"; do
-  corpus=$built/corpus/$target
+  corpus=$corpora/$target
   mkdir -p "$corpus" "$ROOT/fuzz/seeds/$target"
   log=$built/$target.log
-  if ! "$built/$host/release/$target" -max_total_time="${SECONDS_PER_TARGET:-60}" -max_len=4096 -len_control=0 \
+  if ! "$built/$host/release/$target" -max_total_time="${SECONDS_PER_TARGET:-60}" -seed="${FUZZ_SEED:-0}" -max_len=4096 -len_control=0 \
     -timeout=10 -rss_limit_mb=2048 -artifact_prefix="$ROOT/fuzz/artifacts/$target-" \
     "$corpus" "$ROOT/fuzz/seeds/$target" >"$log" 2>&1; then
     tail -n 60 "$log"
