@@ -34,7 +34,7 @@ fn node_version(runtime: Runtime) -> &'static str {
     }
 }
 
-/// Keys with `null` become `undefined` in JavaScript; the order is what handlers see.
+/// What a handler's context says in each invocation; `invocation.js` has the rest of it and the order.
 fn context(manifest: &Manifest) -> Value {
     json!({
         "functionName": manifest.function_name,
@@ -43,8 +43,5 @@ fn context(manifest: &Manifest) -> Value {
         "memoryLimitInMB": manifest.memory_mb.to_string(),
         "logGroupName": manifest.log_group_name,
         "logStreamName": manifest.log_stream_name,
-        "clientContext": Value::Null,
-        "identity": Value::Null,
-        "tenantId": Value::Null,
     })
 }
