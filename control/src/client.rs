@@ -22,6 +22,7 @@ use http::{HeaderMap, Method, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
+use sigv4::Credentials;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -32,8 +33,7 @@ use tokio::net::TcpStream;
 #[derive(Debug)]
 pub struct Client {
     address: SocketAddr,
-    access_key: String,
-    secret: String,
+    credentials: Credentials,
 }
 
 /// Why something was not done.
@@ -78,7 +78,8 @@ impl Client {
         let (keys, _) = AccessKeys::open(&store).map_err(unreadable)?;
         let (access_key, secret) =
             keys.any().ok_or_else(|| ControlError::Unreadable("there is no access key".into()))?;
-        Ok(Client { address: settings.listen, access_key: access_key.to_owned(), secret: secret.to_owned() })
+        let credentials = Credentials { access_key: access_key.to_owned(), secret: secret.to_owned(), token: None };
+        Ok(Client { address: settings.listen, credentials })
     }
 
     async fn json(&self, method: Method, path: &str, body: Option<Value>) -> Result<Value, ClientError> {
@@ -105,7 +106,7 @@ impl Client {
         let request = request.body(()).map_err(|error| ClientError::Unclear(error.to_string()))?;
         let mut parts = request.into_parts().0;
         parts.headers.extend(headers);
-        signature::sign(&mut parts, &body, (service, REGION), (&self.access_key, &self.secret));
+        signature::sign(&mut parts, &body, (service, REGION), &self.credentials);
         let response = sender.send_request(http::Request::from_parts(parts, Full::new(Bytes::from(body)))).await?;
         let (parts, body) = response.into_parts();
         let body = body.collect().await?.to_bytes();

@@ -31,7 +31,6 @@ pub use backup::{BackupError, backup, restore};
 pub use client::{Client, ClientError, Deployed, NewFunction, archive};
 pub use keyring::KeyError;
 pub use order::Order;
-pub use services::ServiceError;
 pub use signing::{Signer, SigningError};
 pub use store::StateError;
 
@@ -45,6 +44,7 @@ use order::Orders;
 use packages::Packages;
 use plane::Kept;
 use services::Services;
+use sigv4::CredentialsError;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -75,7 +75,7 @@ pub enum ControlError {
     #[error("{}: {source}", path.display())]
     Directory { path: PathBuf, source: io::Error },
     #[error(transparent)]
-    Service(#[from] ServiceError),
+    Credentials(#[from] CredentialsError),
     #[error("the control plane cannot listen on {address}: {source}")]
     Listen { address: SocketAddr, source: io::Error },
     #[error("requests to function URLs cannot be taken on {}: {source}", path.display())]

@@ -7,8 +7,7 @@ use bytes::Bytes;
 use deployment::{Bucket, ControlPlane, Service};
 use http::{Request, StatusCode};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use std::io;
-use std::path::{Path, PathBuf};
+use sigv4::{Credentials, CredentialsError};
 
 /// Those that the configuration names.
 #[derive(Debug)]
@@ -25,29 +24,12 @@ pub(crate) struct Services {
 #[derive(Debug)]
 pub(crate) struct Remote {
     pub(crate) endpoint: String,
-    key: SigningKey,
-}
-
-#[derive(Debug)]
-struct SigningKey {
-    id: String,
-    secret: String,
-    /// Of temporary credentials.
-    token: Option<String>,
-}
-
-/// Why a service cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum ServiceError {
-    #[error("credentials {}: {source}", path.display())]
-    Unreadable { path: PathBuf, source: io::Error },
-    #[error("credentials {} has no {missing}", path.display())]
-    Incomplete { path: PathBuf, missing: &'static str },
+    credentials: Credentials,
 }
 
 impl Services {
     /// Reads the credentials of each.
-    pub(crate) fn open(settings: &ControlPlane) -> Result<Services, ServiceError> {
+    pub(crate) fn open(settings: &ControlPlane) -> Result<Services, CredentialsError> {
         let remote = |service: &Option<Service>| service.as_ref().map(Remote::open).transpose();
         Ok(Services {
             sqs: remote(&settings.sqs)?,
@@ -111,18 +93,16 @@ struct Packages {
 }
 
 impl Packages {
-    fn open(bucket: &Bucket) -> Result<Packages, ServiceError> {
+    fn open(bucket: &Bucket) -> Result<Packages, CredentialsError> {
         let remote = Remote::open(&bucket.service)?;
         Ok(Packages { remote, region: bucket.region.clone(), bucket: bucket.name.clone() })
     }
 }
 
 impl Remote {
-    fn open(service: &Service) -> Result<Remote, ServiceError> {
-        let path = &service.credentials;
-        let text =
-            std::fs::read_to_string(path).map_err(|source| ServiceError::Unreadable { path: path.clone(), source })?;
-        Ok(Remote { endpoint: service.endpoint.clone(), key: SigningKey::parse(path, &text)? })
+    fn open(service: &Service) -> Result<Remote, CredentialsError> {
+        let credentials = Credentials::load(&service.credentials)?;
+        Ok(Remote { endpoint: service.endpoint.clone(), credentials })
     }
 
     /// The request with a signature for the service and region.
@@ -131,32 +111,8 @@ impl Remote {
         let authority = parts.uri.authority().map(ToString::to_string).unwrap_or_default();
         let unclear = |_| OutgoingError::Url(authority.clone());
         parts.headers.insert("host", authority.parse().map_err(unclear)?);
-        if let Some(token) = &self.key.token {
-            let unclear = |_| OutgoingError::Url("a session token".into());
-            parts.headers.insert("x-amz-security-token", token.parse().map_err(unclear)?);
-        }
-        signature::sign(&mut parts, &body, scope, (&self.key.id, &self.key.secret));
+        signature::sign(&mut parts, &body, scope, &self.credentials);
         Ok(Request::from_parts(parts, body))
-    }
-}
-
-impl SigningKey {
-    /// Of the first profile of a file of credentials (AWS: "Configuration and credential file settings").
-    fn parse(path: &Path, text: &str) -> Result<SigningKey, ServiceError> {
-        let lines = text.lines().map(str::trim).filter(|line| !line.starts_with(['#', ';']));
-        let first = lines.skip_while(|line| line.is_empty());
-        let first = first.enumerate().take_while(|(nth, line)| *nth == 0 || !line.starts_with('['));
-        let pairs: Vec<(&str, &str)> = first
-            .filter_map(|(_, line)| line.split_once('='))
-            .map(|(name, value)| (name.trim(), value.trim()))
-            .collect();
-        let value = |wanted: &str| pairs.iter().find(|(name, _)| *name == wanted).map(|(_, value)| (*value).to_owned());
-        let missing = |missing| ServiceError::Incomplete { path: path.to_path_buf(), missing };
-        Ok(SigningKey {
-            id: value("aws_access_key_id").ok_or_else(|| missing("aws_access_key_id"))?,
-            secret: value("aws_secret_access_key").ok_or_else(|| missing("aws_secret_access_key"))?,
-            token: value("aws_session_token"),
-        })
     }
 }
 
@@ -166,17 +122,3 @@ const SAID_BYTES_MAX: usize = 500;
 /// RFC 3986's unreserved characters are all that is not encoded; keys have directories.
 const KEPT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 const KEPT_IN_KEY: &AsciiSet = &KEPT.remove(b'/');
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn credentials_are_those_of_the_first_profile() {
-        let text = "\n# mine\n[default]\naws_access_key_id = AKID\naws_secret_access_key=a/b+c=\n\n[other]\naws_session_token = t\n";
-        let key = SigningKey::parse(Path::new("f"), text).unwrap();
-        assert_eq!((key.id.as_str(), key.secret.as_str(), key.token), ("AKID", "a/b+c=", None));
-        let error = SigningKey::parse(Path::new("f"), "[a]\naws_access_key_id = A\n[b]\naws_secret_access_key = B\n");
-        assert_eq!(error.unwrap_err().to_string(), "credentials f has no aws_secret_access_key");
-    }
-}

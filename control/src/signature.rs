@@ -1,15 +1,11 @@
 //! AWS Signature Version 4 of a received request (AWS: "Create a signed AWS API request"):
-//! the canonical form is made again from what arrived and its signature compared. The
-//! primitives are borrowed; who has which secret is `access`'s.
+//! it is made again from what arrived and compared. How it is made is `sigv4`'s; who has
+//! which secret is `access`'s.
 
 use crate::error::{ApiError, Code};
-use crate::packages::hex;
-use crate::request::pairs;
 use http::HeaderMap;
 use http::request::Parts;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use ring::hmac;
-use sha2::{Digest as _, Sha256};
+use sigv4::{ALGORITHM, Canonical, Credentials, Scope, Signer, SigningKey, TERMINATOR, ToSign, payload_hash};
 use subtle::ConstantTimeEq as _;
 use time::macros::format_description;
 use time::{Duration, OffsetDateTime, PrimitiveDateTime};
@@ -66,7 +62,7 @@ impl Claim {
 
     /// Whether whoever knows `secret` signed exactly this request.
     pub(crate) fn verify(&self, parts: &Parts, body: &[u8], secret: &str) -> Result<(), ApiError> {
-        let hash = hex(&Sha256::digest(body));
+        let hash = payload_hash(body);
         if text(&parts.headers, "x-amz-content-sha256").is_some_and(|stated| stated != hash) {
             return Err(mismatch("x-amz-content-sha256 is not the hash of the body"));
         }
@@ -78,35 +74,14 @@ impl Claim {
     }
 
     /// What whoever knows `secret` signs the request with.
-    fn sign(&self, parts: &Parts, body_hash: &str, secret: &str) -> String {
-        let request = hex(&Sha256::digest(self.canonical(parts, body_hash)));
-        let scope = format!("{}/{}/{}/{TERMINATOR}", self.date, self.region, self.service);
-        let to_sign = format!("{ALGORITHM}\n{}\n{scope}\n{request}", self.time);
-        let mut key = format!("AWS4{secret}").into_bytes();
-        for part in [&self.date, &self.region, &self.service, TERMINATOR] {
-            key = hmac_of(&key, part.as_bytes());
-        }
-        hex(&hmac_of(&key, to_sign.as_bytes()))
-    }
-
-    /// AWS: "Create a canonical request".
-    fn canonical(&self, parts: &Parts, body_hash: &str) -> String {
-        // Amazon S3 alone takes the path as it was sent.
-        let twice = utf8_percent_encode(parts.uri.path(), KEPT_IN_PATH).to_string();
-        let path = if self.service == "s3" { parts.uri.path() } else { twice.as_str() };
-        let encoded = |text: &str| utf8_percent_encode(text, KEPT).to_string();
-        let query = pairs(parts.uri.query().unwrap_or_default());
-        let mut query: Vec<String> =
-            query.iter().map(|(name, value)| format!("{}={}", encoded(name), encoded(value))).collect();
-        query.sort();
-        let mut headers = String::new();
-        for name in &self.signed_headers {
-            let values = parts.headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
-            let values: Vec<String> = values.map(|v| v.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
-            headers.push_str(&format!("{name}:{}\n", values.join(",")));
-        }
-        let (method, query, signed) = (&parts.method, query.join("&"), self.signed_headers.join(";"));
-        format!("{method}\n{path}\n{query}\n{headers}\n{signed}\n{body_hash}")
+    fn sign(&self, parts: &Parts, payload_hash: &str, secret: &str) -> String {
+        let (path, query) = (parts.uri.path(), parts.uri.query().unwrap_or_default());
+        let signed_headers: Vec<&str> = self.signed_headers.iter().map(String::as_str).collect();
+        let (method, headers, signed_headers) = (&parts.method, &parts.headers, &signed_headers[..]);
+        let canonical = Canonical { method, path, query, headers, signed_headers, payload_hash };
+        let (date, region, service) = (self.date.clone(), self.region.clone(), self.service.clone());
+        let key = SigningKey::derive(secret, Scope { date, region, service });
+        key.sign(&self.time, &canonical.hash(&self.service))
     }
 
     /// What decides over a request must be signed with it.
@@ -139,32 +114,15 @@ impl Claim {
 }
 
 /// Signs a request that this program makes, all of its headers with it. It must have a host.
-pub(crate) fn sign(
-    parts: &mut Parts,
-    body: &[u8],
-    (service, region): (&str, &str),
-    (access_key, secret): (&str, &str),
-) {
-    let form = format_description!("[year][month][day]T[hour][minute][second]Z");
-    let time = OffsetDateTime::now_utc().format(form).expect("every time can be written");
-    let date = time.get(..DATE_LENGTH).unwrap_or_default().to_owned();
-    let value = time.parse().expect("a time is a header's value");
-    parts.headers.insert("x-amz-date", value);
+pub(crate) fn sign(parts: &mut Parts, body: &[u8], (service, region): (&str, &str), credentials: &Credentials) {
+    let payload_hash = payload_hash(body);
     if service == "s3" {
-        let hash = hex(&Sha256::digest(body)).parse().expect("a digest is a header's value");
+        let hash = payload_hash.parse().expect("a digest is a header's value");
         parts.headers.insert("x-amz-content-sha256", hash);
     }
-    let mut signed_headers: Vec<String> = parts.headers.keys().map(|name| name.as_str().to_owned()).collect();
-    signed_headers.sort();
-    let (region, service) = (region.to_owned(), service.to_owned());
-    let (access_key, signature) = (access_key.to_owned(), String::new());
-    let claim = Claim { access_key, date, region, service, signed_headers, signature, time };
-    let signature = claim.sign(parts, &hex(&Sha256::digest(body)), secret);
-    let Claim { access_key, date, region, service, signed_headers, .. } = claim;
-    let scope = format!("{access_key}/{date}/{region}/{service}/{TERMINATOR}");
-    let names = signed_headers.join(";");
-    let text = format!("{ALGORITHM} Credential={scope}, SignedHeaders={names}, Signature={signature}");
-    parts.headers.insert("authorization", text.parse().expect("a signature is a header's value"));
+    let (path, query) = (parts.uri.path(), parts.uri.query().unwrap_or_default());
+    let request = ToSign { method: &parts.method, path, query, payload_hash: &payload_hash };
+    Signer::new(credentials.clone(), region, service).sign(&mut parts.headers, request, OffsetDateTime::now_utc());
 }
 
 fn mismatch(why: &str) -> ApiError {
@@ -172,22 +130,12 @@ fn mismatch(why: &str) -> ApiError {
     ApiError::new(Code::SIGNATURE, format!("{message}: {why}"))
 }
 
-fn hmac_of(key: &[u8], text: &[u8]) -> Vec<u8> {
-    hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), text).as_ref().to_vec()
-}
-
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
-const ALGORITHM: &str = "AWS4-HMAC-SHA256";
-const TERMINATOR: &str = "aws4_request";
-const DATE_LENGTH: usize = 8;
 /// AWS: "Troubleshoot Signature Version 4", how far clocks may be apart.
 const SKEW_MAX: Duration = Duration::minutes(15);
-/// RFC 3986's unreserved characters are all that is not encoded.
-const KEPT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
-const KEPT_IN_PATH: &AsciiSet = &KEPT.remove(b'/');
 
 #[cfg(test)]
 mod tests {
@@ -235,7 +183,8 @@ mod tests {
     fn what_is_signed_here_is_accepted_here() {
         let request = http::Request::put("/a%3Ab?z=1&a=%20").header("host", "h").header("if-match", "E1");
         let mut parts = request.body(()).unwrap().into_parts().0;
-        super::sign(&mut parts, b"body", ("lambda", "us-east-1"), ("AKID", "secret"));
+        let credentials = Credentials { access_key: "AKID".into(), secret: "secret".into(), token: None };
+        super::sign(&mut parts, b"body", ("lambda", "us-east-1"), &credentials);
         let claim = Claim::of(&parts, OffsetDateTime::now_utc()).unwrap();
         claim.verify(&parts, b"body", "secret").unwrap();
         assert!(claim.verify(&parts, b"other", "secret").is_err());

@@ -1,9 +1,11 @@
 //! Turns raw settings into checked values. One file per noun; each notes every
 //! problem it finds and goes on, so that one run of `check` shows them all.
 
+mod access_control;
 mod behavior;
 mod cache_disk;
 mod control;
+mod credentials;
 mod distribution;
 mod error_page;
 mod field;

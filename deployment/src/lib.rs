@@ -2,6 +2,7 @@
 //! checks that collects every problem with its line, and values with nothing
 //! left to validate. `cli` calls [`load`]; `proxy` reads the model.
 
+mod access_control;
 mod added;
 mod check;
 mod digest;
@@ -20,6 +21,7 @@ mod units;
 
 use std::path::{Path, PathBuf};
 
+pub use access_control::{AccessControl, SignedService, Signing};
 pub use added::{Added, check_functions};
 pub use digest::distribution_domain;
 pub use edge_headers::{MadeFrom, made_from};
@@ -37,7 +39,7 @@ pub use problem::{Problem, Problems};
 pub use response_headers::{
     AddedHeader, AllowedOrigin, Cors, ResponseHeadersPolicy, managed_policies as managed_response_headers_policies,
 };
-pub use server::{Bucket, CacheDisk, ControlPlane, Server, Service};
+pub use server::{Bucket, CacheDisk, ControlPlane, OriginAccess, Server, Service};
 
 /// A whole configuration file: how the process listens, and what it runs.
 #[derive(Clone, Debug)]

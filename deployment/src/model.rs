@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::access_control::AccessControl;
 use crate::key_group::KeyGroup;
 use crate::pattern::PathPattern;
 use crate::response_headers::ResponseHeadersPolicy;
@@ -84,6 +85,8 @@ pub struct Origin {
     /// First byte, and every gap after it.
     pub read_timeout: Duration,
     pub keepalive_timeout: Duration,
+    /// How requests to it are signed, if they are.
+    pub access_control: Option<AccessControl>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -69,14 +69,24 @@ pub(crate) struct RawControl {
     pub(crate) sqs: Option<Spanned<RawService>>,
     pub(crate) sns: Option<Spanned<RawService>>,
     pub(crate) s3: Option<Spanned<RawBucket>>,
+    pub(crate) origin_access: Option<Spanned<RawOriginAccess>>,
 }
+
+/// A file by its path, or variables by what their names begin with.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawVariables {
+    pub(crate) environment: String,
+}
+
+pub(crate) type RawCredentials = Spanned<NameOr<RawVariables>>;
 
 /// One of AWS's services, or what stands for it.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RawService {
     pub(crate) endpoint: Option<Text>,
-    pub(crate) credentials: Option<Text>,
+    pub(crate) credentials: Option<RawCredentials>,
 }
 
 /// A bucket of packages.
@@ -84,9 +94,17 @@ pub(crate) struct RawService {
 #[serde(deny_unknown_fields)]
 pub(crate) struct RawBucket {
     pub(crate) endpoint: Option<Text>,
-    pub(crate) credentials: Option<Text>,
+    pub(crate) credentials: Option<RawCredentials>,
     pub(crate) region: Option<Text>,
     pub(crate) bucket: Option<Text>,
+}
+
+/// What the control plane's origin access controls sign with.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawOriginAccess {
+    pub(crate) credentials: Option<RawCredentials>,
+    pub(crate) region: Option<Text>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -183,6 +201,16 @@ pub(crate) struct RawOrigin {
     pub(crate) connection_attempts: Option<Spanned<i64>>,
     #[serde(default)]
     pub(crate) headers: Named<Text>,
+    pub(crate) access_control: Option<Spanned<RawAccessControl>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawAccessControl {
+    pub(crate) signing: Option<Text>,
+    pub(crate) service: Option<Text>,
+    pub(crate) region: Option<Text>,
+    pub(crate) credentials: Option<RawCredentials>,
 }
 
 #[derive(Debug, Deserialize)]

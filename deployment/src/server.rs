@@ -2,6 +2,7 @@
 
 use environment::Runtime;
 use functions::CpuShare;
+use sigv4::Source;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -67,6 +68,17 @@ pub struct ControlPlane {
     pub sns: Option<Service>,
     /// Where packages may lie that are uploaded by naming them.
     pub s3: Option<Bucket>,
+    /// What the origin access controls of CloudFront's API sign with; those that sign are refused when this
+    /// is not given.
+    pub origin_access: Option<OriginAccess>,
+}
+
+/// How requests to the origins of the control plane's distributions are signed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OriginAccess {
+    pub credentials: Source,
+    /// Of origins whose domain names do not say theirs.
+    pub region: String,
 }
 
 /// One bucket of Amazon S3, or of what stands for it.
@@ -82,8 +94,8 @@ pub struct Bucket {
 pub struct Service {
     /// Scheme, host and port.
     pub endpoint: String,
-    /// A file in the format of AWS's tools with the key to sign with.
-    pub credentials: PathBuf,
+    /// Of the key to sign with.
+    pub credentials: Source,
 }
 
 /// A directory that keeps cached responses, those that memory has no room for among them.

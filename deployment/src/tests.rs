@@ -1,5 +1,6 @@
 //! Whole files, good and bad, through [`load`](super::load).
 
+mod access_control;
 mod control;
 mod policies;
 mod strict_aws;
@@ -22,6 +23,8 @@ impl Project {
             fs::create_dir_all(root.path().join(directory)).unwrap();
         }
         fs::write(root.path().join("functions/echo/index.mjs"), "export const handler = async (e) => e;\n").unwrap();
+        let key = "[key]\naws_access_key_id = AKID\naws_secret_access_key = secret\n";
+        fs::write(root.path().join("key"), key).unwrap();
         Project { root }
     }
 

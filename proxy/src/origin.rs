@@ -188,6 +188,7 @@ mod tests {
             connect_timeout: Duration::from_secs(1),
             read_timeout: Duration::from_secs(2),
             keepalive_timeout: Duration::from_secs(5),
+            access_control: None,
         })
     }
 

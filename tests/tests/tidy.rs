@@ -13,7 +13,7 @@ const OWNERS: [(&str, &[&str]); 5] = [
     ("control", &["rusqlite", "quick_xml"]),
 ];
 
-const CRATES: [&str; 13] = [
+const CRATES: [&str; 14] = [
     "cli",
     "control",
     "environment",
@@ -22,6 +22,7 @@ const CRATES: [&str; 13] = [
     "deployment",
     "proxy",
     "certs",
+    "sigv4",
     "sandbox",
     "runtime",
     "js-runtime",
@@ -80,7 +81,7 @@ fn libraries_are_named_only_by_the_crate_that_owns_them() {
 
 #[test]
 fn crates_depend_in_one_direction() {
-    let order = ["environment", "event", "functions", "deployment", "certs", "control", "proxy"];
+    let order = ["sigv4", "environment", "event", "functions", "deployment", "certs", "control", "proxy"];
     for (position, name) in order.iter().enumerate() {
         let manifest = fs::read_to_string(root().join(name).join("Cargo.toml")).expect("a crate has a manifest");
         for later in &order[position + 1..] {

@@ -1,8 +1,9 @@
 //! Checks of `[control]`.
 
 use super::Context;
-use crate::raw::{RawBucket, RawControl, RawService, Text};
-use crate::server::{Bucket, ControlPlane, Service};
+use super::credentials::{credentials, region};
+use crate::raw::{RawBucket, RawControl, RawCredentials, RawOriginAccess, RawService, Text};
+use crate::server::{Bucket, ControlPlane, OriginAccess, Service};
 use http::Uri;
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -17,7 +18,6 @@ const LISTEN_DEFAULT: &str = "127.0.0.1:8081";
 const RETRY_WAITS_DEFAULT: [Duration; 2] = [Duration::from_secs(60), Duration::from_secs(120)];
 const RETRY_WAIT_MAX: Duration = Duration::from_secs(3600);
 
-const REGION_DEFAULT: &str = "us-east-1";
 const FUNCTION_URL_DOMAIN_DEFAULT: &str = "selvedge.local";
 /// Of a host name (RFC 1035), less the labels that stand before the domain.
 const DOMAIN_MAX: usize = 253 - 54;
@@ -62,24 +62,35 @@ pub(super) fn control(ctx: &mut Context, raw: &RawControl, has_https: bool) -> C
         sqs,
         sns,
         s3: raw.s3.as_ref().and_then(|raw| bucket(ctx, raw)),
+        origin_access: raw.origin_access.as_ref().and_then(|raw| origin_access(ctx, raw)),
     }
+}
+
+fn origin_access(ctx: &mut Context, raw: &Spanned<RawOriginAccess>) -> Option<OriginAccess> {
+    let region = region(ctx, raw.get_ref().region.as_ref());
+    let Some(credentials) = &raw.get_ref().credentials else {
+        let message = "origin_access needs credentials: a file, or { environment = \"PREFIX\" }";
+        ctx.findings.add(raw.span(), message);
+        return None;
+    };
+    let (credentials, _) = self::credentials(ctx, credentials)?;
+    Some(OriginAccess { credentials, region })
 }
 
 fn service(
     ctx: &mut Context,
     (name, place): (&str, Range<usize>),
     endpoint: Option<&Text>,
-    credentials: Option<&Text>,
+    credentials: Option<&RawCredentials>,
 ) -> Option<Service> {
     let (Some(endpoint), Some(credentials)) = (endpoint, credentials) else {
-        ctx.findings.add(place, format!("{name} needs an endpoint and credentials, a file with the key"));
+        let message = "an endpoint and credentials, a file or { environment = \"PREFIX\" }";
+        ctx.findings.add(place, format!("{name} needs {message}"));
         return None;
     };
-    let path = ctx.path(credentials.get_ref());
-    if !path.is_file() {
-        ctx.findings.add(credentials.span(), format!("credentials {} is not a file", path.display()));
-    }
-    Some(Service { endpoint: origin_of(ctx, "endpoint", endpoint), credentials: path })
+    let endpoint = origin_of(ctx, "endpoint", endpoint);
+    let (credentials, _) = self::credentials(ctx, credentials)?;
+    Some(Service { endpoint, credentials })
 }
 
 fn bucket(ctx: &mut Context, raw: &Spanned<RawBucket>) -> Option<Bucket> {
@@ -94,7 +105,7 @@ fn bucket(ctx: &mut Context, raw: &Spanned<RawBucket>) -> Option<Bucket> {
         let rule = "3 to 63 lower-case letters, digits, - and .";
         ctx.findings.add(bucket.span(), format!("bucket {:?} must be {rule}", bucket.get_ref()));
     }
-    let region = region.as_ref().map_or(REGION_DEFAULT, |region| region.get_ref()).to_owned();
+    let region = self::region(ctx, region.as_ref());
     Some(Bucket { service: service?, region, name: bucket.get_ref().clone() })
 }
 

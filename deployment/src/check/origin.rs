@@ -4,6 +4,7 @@ use http::{HeaderName, HeaderValue, Uri};
 use std::time::Duration;
 
 use super::Context;
+use super::access_control::access_control;
 use super::field::seconds;
 use crate::model::{Origin, OriginKind};
 use crate::raw::{RawOrigin, Text};
@@ -55,6 +56,7 @@ pub(super) fn origin(ctx: &mut Context, name: &Text, raw: &RawOrigin) -> Option<
     let attempts = raw.connection_attempts.as_ref();
     // Functions, which answer on a socket, may take that long.
     let longest = if matches!(kind, Some(OriginKind::Socket(_))) { SOCKET_READ_S_MAX } else { READ_S_MAX };
+    let access_control = raw.access_control.as_ref().and_then(|raw| access_control(ctx, raw, kind.as_ref()));
     Some(Origin {
         name: name.get_ref().clone(),
         custom_headers: custom_headers(ctx, name, raw),
@@ -67,6 +69,7 @@ pub(super) fn origin(ctx: &mut Context, name: &Text, raw: &RawOrigin) -> Option<
             default(5),
             seconds(1..=300),
         ),
+        access_control,
         kind: kind?,
     })
 }

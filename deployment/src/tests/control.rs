@@ -14,12 +14,17 @@ fn the_control_table_is_checked_and_stays_on_this_machine() {
     assert_problem("[control]\nasync_retry_waits = ['1m', '2h']\n", 2, "it must be 0s to 1h");
     assert_problem("[control]\nurl_destinations = ['https://a.test/path']\n", 2, "must be a scheme and a host");
     assert_problem("[control]\nsqs = { endpoint = 'http://a.test' }\n", 2, "sqs needs an endpoint and credentials");
-    assert_problem(
-        "[control]\ns3 = { endpoint = 'http://a.test', credentials = 'selvedge.toml' }\n",
-        2,
-        "s3 needs the bucket",
-    );
-    assert_problem("[control]\nsns = { endpoint = 'http://a.test', credentials = 'absent' }\n", 2, "is not a file");
+    assert_problem("[control]\ns3 = { endpoint = 'http://a.test', credentials = 'key' }\n", 2, "s3 needs the bucket");
+    for (table, part) in [
+        ("sns = { endpoint = 'http://a.test', credentials = 'absent' }", "absent: No such file"),
+        ("sns = { endpoint = 'http://a.test', credentials = 'selvedge.toml' }", "has no aws_access_key_id"),
+        ("origin_access = { credentials = 'absent' }", "absent: No such file"),
+        ("origin_access = { credentials = 'key', region = 'EU' }", "region \"EU\" must be 1 to 32"),
+        ("origin_access = {}", "origin_access needs credentials"),
+        ("origin_access = { credentials = { environment = 'SELVEDGE_ABSENT' } }", "SELVEDGE_ABSENT_ACCESS_KEY_ID"),
+    ] {
+        assert_problem(&format!("[control]\n{table}\n"), 2, part);
+    }
     assert_eq!((control.function_url_domain.as_str(), control.has_https), ("selvedge.local", false));
     for domain in ["", "a b", "-a.test", "a..test", &"a.".repeat(100)] {
         assert_problem(&format!("[control]\nfunction_url_domain = '{domain}'\n"), 2, "is no domain");

@@ -301,6 +301,7 @@ mod tests {
                 connect_timeout: std::time::Duration::from_secs(1),
                 read_timeout: std::time::Duration::from_secs(1),
                 keepalive_timeout: std::time::Duration::from_secs(1),
+                access_control: None,
             }),
             allowed_methods: deployment::AllowedMethods::Read,
             viewer_protocol: deployment::ViewerProtocol::AllowAll,
