@@ -5,7 +5,7 @@
 use crate::watch::Watch;
 use anyhow::{Context, anyhow, bail};
 use control::Order;
-use deployment::{Added, Config, Deployment, Origin, OriginKind, Problems, Server};
+use deployment::{AccessControl, Added, Config, Deployment, Origin, OriginKind, Problems, Server};
 use functions::{Function, FunctionConfig, Functions, PackageDigest};
 use proxy::Live;
 use proxy::control::{Client, Invalidation};
@@ -133,7 +133,8 @@ impl Reload {
             .context("the check of the configuration panicked")??;
         let deployment = accept(&self.file, &self.server, config)?;
         let digest = deployment.digest.clone();
-        if digest == self.live.load().deployment.digest {
+        let running = Arc::clone(&self.live.load().deployment);
+        if digest == running.digest && access_controls(&deployment).eq(access_controls(&running)) {
             tracing::info!(deployment = %digest, "nothing changed");
             return Ok(());
         }
@@ -156,6 +157,12 @@ pub(crate) fn directories(deployment: &Deployment) -> Vec<PathBuf> {
         OriginKind::Http { .. } | OriginKind::Socket(_) => None,
     };
     origins.filter_map(directory).collect()
+}
+
+/// How requests to origins are signed: credentials change without the text that names them.
+fn access_controls(deployment: &Deployment) -> impl Iterator<Item = Option<&AccessControl>> {
+    let origins = deployment.distributions.iter().flat_map(|distribution| distribution.origins.values());
+    origins.map(|origin| origin.access_control.as_ref())
 }
 
 /// The deployment of a new configuration, unless it asks for another `[server]`.

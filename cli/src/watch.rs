@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc;
 
-/// Tells a channel when the configuration file or a function's code changes.
+/// Tells a channel when the configuration file, a function's code or the credentials of an origin change.
 pub(crate) struct Watch {
     watcher: RecommendedWatcher,
     /// What a change must lie in to count.
@@ -38,20 +38,22 @@ impl Watch {
         Ok(Watch { watcher, relevant, watched: Vec::new() })
     }
 
-    /// Watches this configuration file and the code of these functions from now
-    /// on, and nothing else. Called again after every reload, because a
+    /// Watches this configuration file, the code of these functions and the credentials
+    /// of these origins from now on, and nothing else. Called again after every reload, because a
     /// directory that was replaced is another one.
     pub(crate) fn follow(&mut self, file: &Path, deployment: &Deployment) {
         let functions = deployment.functions.values();
         let sources: Vec<&PackageSource> =
             functions.flat_map(|function| std::iter::once(&function.package).chain(&function.layers)).collect();
         let mut relevant: Vec<PathBuf> = sources.iter().map(|source| source.path().to_path_buf()).collect();
-        relevant.push(file.to_path_buf());
+        let mut files: Vec<&Path> = credentials(deployment).collect();
+        files.push(file);
+        relevant.extend(files.iter().map(|file| file.to_path_buf()));
         for path in self.watched.drain(..) {
             // Gone with what it watched.
             let _ = self.watcher.unwatch(&path);
         }
-        for (path, mode) in places(file, &sources) {
+        for (path, mode) in places(&files, &sources) {
             match self.watcher.watch(&path, mode) {
                 Ok(()) => self.watched.push(path),
                 Err(error) => tracing::warn!(path = %path.display(), %error, "cannot watch; use SIGHUP after changes"),
@@ -63,9 +65,9 @@ impl Watch {
 
 /// Directories of code with all below them, and the parents of everything, where
 /// a replaced file or directory shows.
-fn places(file: &Path, sources: &[&PackageSource]) -> BTreeMap<PathBuf, RecursiveMode> {
+fn places(files: &[&Path], sources: &[&PackageSource]) -> BTreeMap<PathBuf, RecursiveMode> {
     let mut places = BTreeMap::new();
-    let parents = sources.iter().map(|source| source.path()).chain([file]).filter_map(Path::parent);
+    let parents = sources.iter().map(|source| source.path()).chain(files.iter().copied()).filter_map(Path::parent);
     for parent in parents {
         places.insert(parent.to_path_buf(), RecursiveMode::NonRecursive);
     }
@@ -75,6 +77,12 @@ fn places(file: &Path, sources: &[&PackageSource]) -> BTreeMap<PathBuf, Recursiv
         }
     }
     places
+}
+
+/// The files that the credentials of origins were read from.
+fn credentials(deployment: &Deployment) -> impl Iterator<Item = &Path> {
+    let origins = deployment.distributions.iter().flat_map(|distribution| distribution.origins.values());
+    origins.filter_map(|origin| origin.access_control.as_ref()?.credentials_file())
 }
 
 /// Reading a file is an event too; it does not count.

@@ -67,6 +67,11 @@ impl HeldBody {
         (Bytes::copy_from_slice(&whole[..cut]), cut < whole.len() || !ended)
     }
 
+    /// All that is sent, when it is here.
+    pub(crate) fn whole(&self) -> Option<&[u8]> {
+        self.replacement.as_deref().or_else(|| self.ended.then_some(&self.data))
+    }
+
     /// Sends these bytes instead of the body.
     pub(crate) fn replace(&mut self, body: Bytes) {
         self.replacement = Some(body);

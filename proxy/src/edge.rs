@@ -10,6 +10,7 @@ mod invalidate;
 mod origin_request;
 mod origin_response;
 mod range;
+mod signing;
 mod stale;
 mod viewer_request;
 mod viewer_response;

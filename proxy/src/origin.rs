@@ -2,15 +2,17 @@
 //! origin-request hook, and the peer it goes to. Which header may pass is in
 //! [`forward`].
 
+mod access_control;
 mod forward;
 mod peer;
 mod upgrade;
 
+pub(crate) use access_control::{BODY_BYTES_MAX, hashes_body, is_signable, sign, signs};
 pub(crate) use forward::{OriginHeaders, forwarded, seen};
 pub(crate) use peer::{addresses, peer};
 pub(crate) use upgrade::{Gate, GatedConnector};
 
-use deployment::{Origin, OriginKind};
+use deployment::{AccessControl, Origin, OriginKind};
 use event::{EventOrigin, Headers, OriginProtocol};
 use http::Method;
 use std::path::PathBuf;
@@ -52,6 +54,8 @@ pub(crate) struct Target {
     pub(crate) connect_timeout: Duration,
     pub(crate) read_timeout: Duration,
     pub(crate) keepalive_timeout: Duration,
+    /// How requests to the configured place are signed.
+    pub(crate) access_control: Option<AccessControl>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,12 +112,13 @@ impl Target {
             connect_timeout: origin.connect_timeout,
             read_timeout: origin.read_timeout,
             keepalive_timeout: origin.keepalive_timeout,
+            access_control: origin.access_control.clone(),
         }
     }
 
     /// As a function says, whole: nothing of the configured origin stays but
     /// how often and how long to try to connect. A changed custom header on a
-    /// directory or socket keeps it.
+    /// directory or socket keeps it. What is asked of another place is not signed.
     pub(crate) fn replaced(&self, origin: EventOrigin) -> Target {
         let mut target = self.clone();
         match origin {
@@ -142,6 +147,9 @@ impl Target {
                 target.read_timeout = read_timeout.unwrap_or(self.read_timeout);
                 target.custom_headers = custom_headers;
             }
+        }
+        if target.place != self.place {
+            target.access_control = None;
         }
         target
     }
@@ -197,6 +205,28 @@ mod tests {
         let target = directory();
         let same = target.replaced(target.event_origin());
         assert_eq!(same.place, target.place);
+    }
+
+    #[test]
+    fn what_a_function_turns_elsewhere_is_not_signed() {
+        let place = tempfile::tempdir().unwrap();
+        std::fs::write(place.path().join("key"), "[k]\naws_access_key_id = A\naws_secret_access_key = s\n").unwrap();
+        let text = "[distributions.d]\ndomains = ['*']\n[distributions.d.origins.o]\nurl = 'https://b.test/p'\n\
+                    access_control = { credentials = 'key' }\n[distributions.d.default_behavior]\norigin = 'o'\n";
+        std::fs::write(place.path().join("selvedge.toml"), text).unwrap();
+        let config = deployment::load(&place.path().join("selvedge.toml")).unwrap();
+        let target = Target::configured(&config.deployment.distributions[0].origins["o"]);
+        let EventOrigin::Custom { .. } = target.event_origin() else { panic!("it is a custom origin") };
+        let replaced = |change: &dyn Fn(&mut String, &mut String, &mut u16)| {
+            let mut origin = target.event_origin();
+            if let EventOrigin::Custom { domain_name, path, port, .. } = &mut origin {
+                change(domain_name, path, port);
+            }
+            target.replaced(origin).access_control.is_some()
+        };
+        assert!(replaced(&|_, path, _| *path = "/other".into()));
+        assert!(!replaced(&|domain, _, _| *domain = "c.test".into()));
+        assert!(!replaced(&|_, _, port| *port = 8443));
     }
 
     #[test]

@@ -96,6 +96,13 @@ impl EdgeBuilder {
         self
     }
 
+    /// A variable of the program.
+    #[must_use]
+    pub fn variable(mut self, name: &'static str, value: &str) -> EdgeBuilder {
+        self.environment.push((name, PathBuf::from(value)));
+        self
+    }
+
     /// Starts the program through another one, which gets its path and arguments.
     #[must_use]
     pub fn launched_by(mut self, words: &[&str]) -> EdgeBuilder {

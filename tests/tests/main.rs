@@ -30,6 +30,7 @@ mod log_groups;
 mod metrics;
 mod neighbour;
 mod network;
+mod origin_access;
 mod parts;
 mod pipelining;
 mod poisoning;

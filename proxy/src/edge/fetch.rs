@@ -1,6 +1,6 @@
 //! Phases 2, 5 and 6: the cache key, the origin's address, and what is sent to it.
 
-use super::{Edge, admit, failover, origin_request};
+use super::{Edge, admit, failover, origin_request, signing};
 use crate::cache::directives::SURROGATE_CAPABILITY;
 use crate::cache::key::{self, AcceptEncoding};
 use crate::cache::part::PartOf;
@@ -93,8 +93,8 @@ async fn find_peer(edge: &Edge, session: &mut Session, ctx: &mut Ctx) -> Result<
 }
 
 /// Makes Pingora's copy of the viewer's request the origin's request. What frames
-/// the body and what asks for an upgrade stay Pingora's (trap i).
-pub(super) fn fill_request(session: &Session, up: &mut RequestHeader, ctx: &mut Ctx) -> Result<()> {
+/// the body and what asks for an upgrade stay Pingora's (trap i). Each attempt is signed anew.
+pub(super) fn fill_request(session: &mut Session, up: &mut RequestHeader, ctx: &mut Ctx) -> Result<()> {
     let Some(request) = &ctx.origin_request else { return Ok(()) };
     if let Some(gate) = &ctx.upgrade_gate {
         gate.close();
@@ -119,7 +119,7 @@ pub(super) fn fill_request(session: &Session, up: &mut RequestHeader, ctx: &mut 
     if session.cache.enabled() {
         up.append_header("Surrogate-Capability", SURROGATE_CAPABILITY)?;
     }
-    Ok(())
+    signing::sign(session, up, ctx)
 }
 
 /// A connection that failed is tried again as often as the origin allows, and then

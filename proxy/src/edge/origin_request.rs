@@ -2,7 +2,7 @@
 //! once per miss. A response the hook makes is stored here and nowhere else (trap b).
 
 use super::viewer_request::{has_body, hold_body};
-use super::{Edge, admit, departure, failover, failure, invalidate, viewer_response};
+use super::{Edge, admit, departure, failover, failure, invalidate, signing, viewer_response};
 use crate::cache::part::PartOf;
 use crate::ctx::{Ctx, Site};
 use crate::error::EdgeError;
@@ -24,10 +24,15 @@ pub(super) async fn prepare(edge: &Edge, session: &mut Session, ctx: &mut Ctx) -
     let Some(site) = ctx.site.clone() else { return Ok(true) };
     ctx.wanted = asked_part(session).map(|of| of.wanted);
     ctx.origin_request = Some(build(session, ctx, &site));
-    match hook_of(&site.behavior, EventType::OriginRequest) {
-        None => Ok(true),
-        Some(hook) => run(edge, session, ctx, (&site, hook)).await,
+    if let Some(hook) = hook_of(&site.behavior, EventType::OriginRequest)
+        && !run(edge, session, ctx, (&site, hook)).await?
+    {
+        return Ok(false);
     }
+    let Err(error) = signing::prepare(session, ctx).await? else { return Ok(true) };
+    release(session, NoCacheReason::InternalError);
+    tell(session, ctx, &error).await?;
+    Ok(false)
 }
 
 /// The part to ask for. What is stored whole is asked about as a whole.
