@@ -1,4 +1,4 @@
-//! CloudFront's API: distributions, their tags and invalidations, policies, and keys.
+//! CloudFront's API: distributions, their tags and invalidations, policies, keys, and origin access controls.
 //! Each operation is one function of a submodule; this file knows which.
 
 mod distribution;
@@ -6,6 +6,7 @@ mod invalidation;
 mod key;
 mod managed_headers;
 mod operations;
+mod origin_access_control;
 mod policy;
 mod policy_table;
 mod resource;
@@ -17,6 +18,7 @@ mod unsupported;
 
 pub(crate) use distribution::Distribution;
 pub(crate) use key::key_groups;
+pub(crate) use origin_access_control::sign_origins;
 pub(crate) use policy::{Tables, tables};
 pub(crate) use shapes::DISTRIBUTION;
 pub(crate) use table::{associated, associated_in, associations_mut, table};
@@ -28,6 +30,7 @@ use crate::plane::Plane;
 use crate::request::Request;
 use crate::route;
 use operations::OPERATIONS;
+use origin_access_control::ORIGIN_ACCESS_CONTROLS;
 use rand::Rng as _;
 use std::sync::Arc;
 use time::OffsetDateTime;
@@ -86,6 +89,16 @@ fn perform(plane: &Plane, operation: &str, named: &[String], request: &Request) 
         "UpdateKeyGroup" => key::KEY_GROUPS.update(plane, first, request),
         "DeleteKeyGroup" => key::KEY_GROUPS.delete(plane, first, request),
         "ListKeyGroups" => key::KEY_GROUPS.list(plane, request),
+        "CreateOriginAccessControl" => ORIGIN_ACCESS_CONTROLS.create(plane, request),
+        "GetOriginAccessControl" => ORIGIN_ACCESS_CONTROLS.find(plane, first),
+        "GetOriginAccessControlConfig" => ORIGIN_ACCESS_CONTROLS.config(plane, first),
+        "UpdateOriginAccessControl" => ORIGIN_ACCESS_CONTROLS.update(plane, first, request),
+        "DeleteOriginAccessControl" => ORIGIN_ACCESS_CONTROLS.delete(plane, first, request),
+        "ListOriginAccessControls" => ORIGIN_ACCESS_CONTROLS.list(plane, request),
+        old if old.contains("OriginAccessIdentit") => {
+            let message = format!("{old} is not supported by this edge; use an origin access control");
+            Err(ApiError::new(Code::UNSUPPORTED, message))
+        }
         other => Err(ApiError::new(Code::UNSUPPORTED, format!("{other} is not supported by this edge"))),
     }
 }

@@ -56,7 +56,7 @@ pub(crate) struct Kept {
 impl Kept {
     /// What the edge runs of it.
     pub(crate) fn added(&self) -> Result<Added, ApiError> {
-        self.store.read(|records| added(&self.packages, (&self.urls, &self.socket), records))
+        self.store.read(|records| added(&self.packages, &self.services, (&self.urls, &self.socket), records))
     }
 
     pub(crate) fn into_plane(self, runner: Runner, queue: Queue, orders: Orders) -> Plane {
@@ -159,7 +159,7 @@ impl Plane {
     }
 
     fn added(&self, records: &Records<'_>) -> Result<Added, ApiError> {
-        added(&self.packages, (&self.urls, &self.socket), records)
+        added(&self.packages, &self.services, (&self.urls, &self.socket), records)
     }
 
     fn take_back(&self) {
@@ -171,13 +171,20 @@ impl Plane {
 }
 
 /// Everything that the edge needs to know, in the language of the configuration file.
-fn added(packages: &Packages, (urls, socket): (&UrlPlace, &Path), records: &Records<'_>) -> Result<Added, ApiError> {
+fn added(
+    packages: &Packages,
+    services: &Services,
+    (urls, socket): (&UrlPlace, &Path),
+    records: &Records<'_>,
+) -> Result<Added, ApiError> {
     let mut functions: BTreeMap<String, toml::Value> = BTreeMap::new();
     let mut distributions = crate::lambda::distributions(records, urls, socket)?;
     let policies = cloudfront::tables(records)?;
     for (id, distribution) in records.list::<Distribution>(Kind::Distribution, "")? {
-        let Some(table) = cloudfront::table(&distribution, &policies)? else { continue };
-        match associated_functions(packages, records, &distribution) {
+        let Some(mut table) = cloudfront::table(&distribution, &policies)? else { continue };
+        let access = services.origin_access.as_ref();
+        let signed = cloudfront::sign_origins(records, access, &distribution.config, &mut table);
+        match signed.and_then(|()| associated_functions(packages, records, &distribution)) {
             Ok(associated) => functions.extend(associated),
             Err(error) => {
                 // Without its functions it would let through what they keep out.

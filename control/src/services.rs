@@ -4,7 +4,7 @@
 use crate::outgoing::{Outgoing, OutgoingError};
 use crate::signature;
 use bytes::Bytes;
-use deployment::{Bucket, ControlPlane, Service};
+use deployment::{Bucket, ControlPlane, OriginAccess, Service};
 use http::{Request, StatusCode};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use sigv4::{Credentials, CredentialsError};
@@ -16,6 +16,8 @@ pub(crate) struct Services {
     pub(crate) sns: Option<Remote>,
     /// Scheme, host and port of each URL that records may be sent to.
     pub(crate) urls: Vec<String>,
+    /// What origin access controls sign with.
+    pub(crate) origin_access: Option<OriginAccess>,
     packages: Option<Packages>,
     outgoing: Outgoing,
 }
@@ -35,6 +37,7 @@ impl Services {
             sqs: remote(&settings.sqs)?,
             sns: remote(&settings.sns)?,
             urls: settings.url_destinations.clone(),
+            origin_access: settings.origin_access.clone(),
             packages: settings.s3.as_ref().map(Packages::open).transpose()?,
             outgoing: Outgoing::default(),
         })

@@ -37,6 +37,7 @@ pub(crate) enum Kind {
     ResponseHeadersPolicy,
     PublicKey,
     KeyGroup,
+    OriginAccessControl,
 }
 
 impl Kind {
@@ -61,6 +62,7 @@ impl Kind {
             Kind::ResponseHeadersPolicy => "response-headers-policy",
             Kind::PublicKey => "public-key",
             Kind::KeyGroup => "key-group",
+            Kind::OriginAccessControl => "origin-access-control",
         }
     }
 }

@@ -114,5 +114,6 @@ equal(lam.list_functions()["Functions"], [])
 equal(lam.list_code_signing_configs()["CodeSigningConfigs"], [])
 equal(cf.list_distributions()["DistributionList"]["Quantity"], 0)
 equal((cf.list_public_keys()["PublicKeyList"]["Quantity"], cf.list_key_groups()["KeyGroupList"]["Quantity"]), (0, 0))
+equal(cf.list_origin_access_controls()["OriginAccessControlList"]["Quantity"], 0)
 for kind, list_policies in (("Cache", cf.list_cache_policies), ("OriginRequest", cf.list_origin_request_policies), ("ResponseHeaders", cf.list_response_headers_policies)):
     equal(list_policies(Type="custom")[f"{kind}PolicyList"]["Quantity"], 0)

@@ -2,7 +2,7 @@
 //! by AWS's own library for Python (`tests/clients/signed_origin.py`).
 
 use selvedge_tests::control::clients;
-use selvedge_tests::{Ask, Edge, Reply, TlsFront, free_port, wait_for};
+use selvedge_tests::{Ask, Controlled, Edge, Reply, TlsFront, free_port, wait_for};
 use serde_json::Value;
 use std::fs;
 use std::net::{SocketAddr, TcpStream};
@@ -284,4 +284,21 @@ async fn new_credentials_are_taken_up_when_their_file_changes() {
     edge.said("has no aws_access_key_id").await;
     assert_eq!(edge.get("/a").await.status, 200);
     assert!(!edge.terminal().contains(SECRET));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn origin_access_controls_live_sign_and_end_as_boto3_expects() {
+    let origin = free_port().to_string();
+    let builder = Edge::builder().file("origin", &credentials(KEY, SECRET));
+    let line = "origin_access = { credentials = \"origin\", region = \"eu-west-3\" }";
+    let controlled = Controlled::start_with(builder, line).await;
+    controlled.run("cloudfront_origin_access.py", &[("STEP", "play"), ("ORIGIN", &origin)]).await;
+    let controlled = controlled.restart().await;
+    controlled.run("cloudfront_origin_access.py", &[("STEP", "end"), ("ORIGIN", &origin)]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_access_control_that_signs_needs_credentials_of_the_operator() {
+    let controlled = Controlled::start(Edge::builder()).await;
+    controlled.run("cloudfront_origin_access.py", &[("STEP", "bare"), ("ORIGIN", "127.0.0.1:9")]).await;
 }

@@ -13,7 +13,9 @@ async fn terraform_applies_finds_no_drift_changes_and_destroys() {
     let origin = Origin::start().await;
     origin.answer("/plain/broken", Answer::new(503));
     origin.answer("/absent", Answer::new(404));
-    let controlled = Controlled::start(Edge::builder()).await;
+    let key = "[origin]\naws_access_key_id = AKIDORIGIN\naws_secret_access_key = secret\n";
+    let line = "origin_access = { credentials = \"origin\" }";
+    let controlled = Controlled::start_with(Edge::builder().file("origin", key), line).await;
     let config = match command_line_config(controlled.edge.path()) {
         Ok(config) => config,
         Err(reason) => {
@@ -35,6 +37,7 @@ async fn terraform_applies_finds_no_drift_changes_and_destroys() {
     let posted = asked("/echo");
     assert_eq!((&posted.body[..], posted.header("x-origin-request")), (&b"seen: a body"[..], "one with one"));
     assert_eq!((posted.header("x-from"), posted.header("x-tell-origin")), ("the edge", "this"));
+    assert!(asked("/second/plain/broken").header("authorization").starts_with("AWS4-HMAC-SHA256 Credential=AKIDORIGIN/"));
     assert_eq!(asked("/old/list?page=1&other=2").header("cookie"), "session=a");
 }
 

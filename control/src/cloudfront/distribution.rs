@@ -2,7 +2,7 @@
 
 use super::shape::Shape;
 use super::shapes::{DISTRIBUTION, DISTRIBUTION_WITH_TAGS};
-use super::{distribution_arn, key, now, random_id, table, tag, unsupported};
+use super::{distribution_arn, key, now, origin_access_control, random_id, table, tag, unsupported};
 use crate::answer::Answer;
 use crate::error::{ApiError, Code};
 use crate::plane::Plane;
@@ -58,6 +58,7 @@ fn create_from(
         aliases_are_free(records, &id, &distribution.config)?;
         table::check_associations(plane, records, &distribution.config)?;
         key::check_trusted(records, &distribution.config)?;
+        origin_access_control::check_origins(plane, records, &id, &distribution.config)?;
         records.put(Kind::CallerReference, "", &reference, &id)?;
         records.put(Kind::Distribution, "", &id, &distribution)?;
         shown(records, &id, &distribution)
@@ -96,6 +97,7 @@ pub(super) fn update(plane: &Plane, id: &str, request: &Request) -> Result<Answe
         aliases_are_free(records, id, &config)?;
         table::check_associations(plane, records, &config)?;
         key::check_trusted(records, &config)?;
+        origin_access_control::check_origins(plane, records, id, &config)?;
         (found.config, found.etag, found.modified) = (config, random_id('E'), now());
         records.put(Kind::Distribution, "", id, &found)?;
         Ok((shown(records, id, &found)?, found.etag))

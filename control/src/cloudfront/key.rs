@@ -6,6 +6,7 @@ use super::random_id;
 use super::resource::{Resource, ResourceKind, is_taken};
 use super::shapes::{KEY_GROUP, PUBLIC_KEY};
 use crate::error::{ApiError, Code};
+use crate::plane::Plane;
 use crate::store::{Kind, Records};
 use crate::xml::{put, put_raw};
 use deployment::PublicKey;
@@ -19,7 +20,7 @@ pub(super) const PUBLIC_KEYS: ResourceKind = ResourceKind {
     path: "public-key",
     shape: &PUBLIC_KEY,
     new_id: || random_id('K'),
-    time: "CreatedTime",
+    time: Some("CreatedTime"),
     missing: Code::NO_SUCH_PUBLIC_KEY,
     check: check_key,
     expect_unused: expect_key_unused,
@@ -40,7 +41,7 @@ pub(super) const KEY_GROUPS: ResourceKind = ResourceKind {
     path: "key-group",
     shape: &KEY_GROUP,
     new_id: || Uuid::new_v4().to_string(),
-    time: "LastModifiedTime",
+    time: Some("LastModifiedTime"),
     missing: Code::NO_SUCH_RESOURCE,
     check: check_group,
     expect_unused: expect_group_unused,
@@ -117,7 +118,13 @@ pub(super) fn active(records: &Records<'_>, config: &Value) -> Result<String, Ap
     Ok(out)
 }
 
-fn check_key(records: &Records<'_>, id: &str, before: Option<&Value>, config: &Value) -> Result<(), ApiError> {
+fn check_key(
+    _: &Plane,
+    records: &Records<'_>,
+    id: &str,
+    before: Option<&Value>,
+    config: &Value,
+) -> Result<(), ApiError> {
     if let Some(before) = before {
         let fixed = ["CallerReference", "Name", "EncodedKey"];
         return match fixed.iter().find(|member| before[**member] != config[**member]) {
@@ -147,7 +154,7 @@ fn expect_key_unused(records: &Records<'_>, id: &str) -> Result<(), ApiError> {
     Ok(())
 }
 
-fn check_group(records: &Records<'_>, id: &str, _: Option<&Value>, config: &Value) -> Result<(), ApiError> {
+fn check_group(_: &Plane, records: &Records<'_>, id: &str, _: Option<&Value>, config: &Value) -> Result<(), ApiError> {
     let keys: Vec<&str> = keys_of(config).collect();
     if !(1..=KEYS_MAX).contains(&keys.len()) {
         let message = format!("a key group has {} keys, it must have 1 to {KEYS_MAX}", keys.len());

@@ -1,5 +1,5 @@
 //! What clients make that is neither a distribution nor a policy, and distributions refer
-//! to: public keys and key groups. One set of operations for all of them; what is special
+//! to: public keys, key groups and origin access controls. One set of operations for all of them; what is special
 //! to a kind is in its file.
 
 use super::distribution::{list_document, read};
@@ -23,11 +23,11 @@ pub(super) struct ResourceKind {
     pub(super) path: &'static str,
     pub(super) shape: &'static Shape,
     pub(super) new_id: fn() -> String,
-    /// The member that says when it was made or changed.
-    pub(super) time: &'static str,
+    /// The member that says when it was made or changed, if one does.
+    pub(super) time: Option<&'static str>,
     pub(super) missing: Code,
     /// Refuses a configuration, given what it is to take the place of.
-    pub(super) check: fn(&Records<'_>, &str, Option<&Value>, &Value) -> Result<(), ApiError>,
+    pub(super) check: fn(&Plane, &Records<'_>, &str, Option<&Value>, &Value) -> Result<(), ApiError>,
     /// Refuses the end of one that is needed.
     pub(super) expect_unused: fn(&Records<'_>, &str) -> Result<(), ApiError>,
     /// The content of its element in a list.
@@ -47,7 +47,7 @@ impl ResourceKind {
         let config = read(self.shape, &format!("{}Config", self.name), request)?;
         let (id, resource) = ((self.new_id)(), Resource { config, etag: random_id('E'), at: now() });
         plane.store.write(|records| {
-            (self.check)(records, &id, None, &resource.config)?;
+            (self.check)(plane, records, &id, None, &resource.config)?;
             records.put(self.record, "", &id, &resource)
         })?;
         let location = format!("http://{}/{VERSION}/{}/{id}", request.host(), self.path);
@@ -70,9 +70,9 @@ impl ResourceKind {
         let resource = plane.change(Code::INVALID_ARGUMENT, |records| {
             let mut found = self.existing(records, id)?;
             request.expect_etag(&found.etag)?;
-            (self.check)(records, id, Some(&found.config), &config)?;
+            (self.check)(plane, records, id, Some(&found.config), &config)?;
             (found.config, found.etag) = (config, random_id('E'));
-            if self.time == "LastModifiedTime" {
+            if self.time == Some("LastModifiedTime") {
                 found.at = now();
             }
             records.put(self.record, "", id, &found)?;
@@ -101,7 +101,9 @@ impl ResourceKind {
     pub(super) fn shown(&self, id: &str, resource: &Resource) -> String {
         let mut out = String::new();
         put(&mut out, "Id", id);
-        put(&mut out, self.time, &resource.at);
+        if let Some(time) = self.time {
+            put(&mut out, time, &resource.at);
+        }
         self.shape.write(&mut out, &format!("{}Config", self.name), &resource.config);
         out
     }

@@ -244,6 +244,15 @@ pub(crate) const PUBLIC_KEY: Shape = Struct(&[
 pub(crate) const KEY_GROUP: Shape =
     Struct(&[required("Name", Text), required("Items", List("PublicKey", &Text)), defaulted("Comment", Text, "\"\"")]);
 
+/// AWS: "OriginAccessControlConfig".
+pub(crate) const ORIGIN_ACCESS_CONTROL: Shape = Struct(&[
+    required("Name", Text),
+    defaulted("Description", Text, "\"\""),
+    required("SigningProtocol", Text),
+    required("SigningBehavior", Text),
+    required("OriginAccessControlOriginType", Text),
+]);
+
 /// AWS: "CachePolicyConfig".
 pub(crate) const CACHE_POLICY: Shape = Struct(&[
     defaulted("Comment", Text, "\"\""),

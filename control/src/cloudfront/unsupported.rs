@@ -35,7 +35,6 @@ pub(super) fn check(config: &Value) -> Result<(), ApiError> {
 
 fn check_origin(origin: &Value) -> Result<(), ApiError> {
     only("OriginShield.Enabled", &origin["OriginShield"]["Enabled"], &Value::Bool(false))?;
-    only("OriginAccessControlId", &origin["OriginAccessControlId"], &Value::from(""))?;
     only("VpcOriginConfig", &origin["VpcOriginConfig"], &Value::Null)?;
     only("ResponseCompletionTimeout", &origin["ResponseCompletionTimeout"], &Value::Null)?;
     let (bucket, custom) = (&origin["S3OriginConfig"], &origin["CustomOriginConfig"]);
@@ -44,7 +43,15 @@ fn check_origin(origin: &Value) -> Result<(), ApiError> {
         return Err(ApiError::new(Code::INVALID_ARGUMENT, message));
     }
     if !text(&bucket["OriginAccessIdentity"]).is_empty() {
-        return Err(refused("OriginAccessIdentity"));
+        if !text(&origin["OriginAccessControlId"]).is_empty() {
+            let message = format!("origin {}: an identity and a control are two ways to sign", text(&origin["Id"]));
+            return Err(ApiError::new(Code::ILLEGAL_ORIGIN_ACCESS, message));
+        }
+        let instead = "use an origin access control (OriginAccessControlId)";
+        return Err(ApiError::new(
+            Code::INVALID_ARGUMENT,
+            format!("{}; {instead}", unsupported("OriginAccessIdentity")),
+        ));
     }
     if let Some(kind) = custom["IpAddressType"].as_str().filter(|kind| *kind != "ipv4") {
         return Err(refused(&format!("IpAddressType {kind}")));
@@ -107,7 +114,11 @@ fn only(member: &str, value: &Value, allowed: &Value) -> Result<(), ApiError> {
 }
 
 fn refused(what: &str) -> ApiError {
-    ApiError::new(Code::INVALID_ARGUMENT, format!("{what} is not supported by this edge"))
+    ApiError::new(Code::INVALID_ARGUMENT, unsupported(what))
+}
+
+fn unsupported(what: &str) -> String {
+    format!("{what} is not supported by this edge")
 }
 
 fn items(list: &Value) -> &[Value] {

@@ -60,11 +60,12 @@ resource "aws_cloudfront_distribution" "site" {
   }
 
   origin {
-    origin_id           = "second"
-    domain_name         = var.origin_host
-    origin_path         = "/second"
-    connection_attempts = 2
-    connection_timeout  = 5
+    origin_id                = "second"
+    domain_name              = var.origin_host
+    origin_path              = "/second"
+    connection_attempts      = 2
+    connection_timeout       = 5
+    origin_access_control_id = aws_cloudfront_origin_access_control.second.id
 
     custom_origin_config {
       http_port                = var.origin_port
