@@ -37,7 +37,9 @@ async fn terraform_applies_finds_no_drift_changes_and_destroys() {
     let posted = asked("/echo");
     assert_eq!((&posted.body[..], posted.header("x-origin-request")), (&b"seen: a body"[..], "one with one"));
     assert_eq!((posted.header("x-from"), posted.header("x-tell-origin")), ("the edge", "this"));
-    assert!(asked("/second/plain/broken").header("authorization").starts_with("AWS4-HMAC-SHA256 Credential=AKIDORIGIN/"));
+    assert!(
+        asked("/second/plain/broken").header("authorization").starts_with("AWS4-HMAC-SHA256 Credential=AKIDORIGIN/")
+    );
     assert_eq!(asked("/old/list?page=1&other=2").header("cookie"), "session=a");
 }
 
