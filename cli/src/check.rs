@@ -5,7 +5,7 @@ use crate::args::CheckArgs;
 use crate::exit::{self, Exit};
 use crate::runtime;
 use anyhow::{Context, anyhow};
-use deployment::Config;
+use deployment::{Config, Traffic};
 use environment::LayerState;
 
 pub(crate) fn check(args: &CheckArgs) -> anyhow::Result<Exit> {
@@ -44,6 +44,15 @@ fn row(state: &LayerState) -> String {
     }
 }
 
+/// Which requests a staging distribution gets.
+fn share(traffic: &Traffic) -> String {
+    match traffic {
+        Traffic::Header { name, .. } => format!("requests with {name}"),
+        Traffic::Weight { weight, session: None } => format!("{} % of requests", weight * 100.0),
+        Traffic::Weight { weight, session: Some(_) } => format!("{} % of sessions", weight * 100.0),
+    }
+}
+
 fn print_summary(config: &Config) {
     let deployment = &config.deployment;
     println!("no problems; deployment {}", deployment.digest);
@@ -52,9 +61,13 @@ fn print_summary(config: &Config) {
         println!("  function {}: {}, {}, {limits}", function.name, function.handler, function.runtime.id());
     }
     for distribution in &deployment.distributions {
-        println!("  distribution {} ({})", distribution.name, distribution.id);
+        let staging = if distribution.is_staging { ", staging" } else { "" };
+        println!("  distribution {} ({}){staging}", distribution.name, distribution.id);
         let domains = distribution.domains.iter().chain([&distribution.domain_name]);
         println!("    domains: {}", domains.map(String::as_str).collect::<Vec<_>>().join(", "));
+        if let Some(policy) = &distribution.continuous_deployment {
+            println!("    {} to {}", share(&policy.traffic), policy.staging.name);
+        }
         for behavior in &distribution.behaviors {
             println!("    {} -> {}, cache {}", behavior.pattern, behavior.origin.name, behavior.cache.name);
         }

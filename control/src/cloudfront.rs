@@ -1,6 +1,8 @@
-//! CloudFront's API: distributions, their tags and invalidations, policies, keys, and origin access controls.
+//! CloudFront's API: distributions, their tags and invalidations, policies, keys, origin access controls,
+//! and continuous deployment.
 //! Each operation is one function of a submodule; this file knows which.
 
+mod continuous_deployment;
 mod distribution;
 mod invalidation;
 mod key;
@@ -12,10 +14,12 @@ mod policy_table;
 mod resource;
 mod shape;
 mod shapes;
+mod staging;
 mod table;
 mod tag;
 mod unsupported;
 
+pub(crate) use continuous_deployment::join as join_staging;
 pub(crate) use distribution::Distribution;
 pub(crate) use key::key_groups;
 pub(crate) use origin_access_control::sign_origins;
@@ -52,6 +56,8 @@ fn perform(plane: &Plane, operation: &str, named: &[String], request: &Request) 
         "GetDistributionConfig" => distribution::config(plane, first),
         "UpdateDistribution" => distribution::update(plane, first, request),
         "DeleteDistribution" => distribution::delete(plane, first, request),
+        "CopyDistribution" => staging::copy(plane, first, request),
+        "UpdateDistributionWithStagingConfig" => staging::promote(plane, first, request),
         "ListDistributions" => distribution::list(plane, request),
         "CreateInvalidation" => invalidation::create(plane, first, request),
         "GetInvalidation" => invalidation::find(plane, first, second),
@@ -99,6 +105,12 @@ fn perform(plane: &Plane, operation: &str, named: &[String], request: &Request) 
             let message = format!("{old} is not supported by this edge; use an origin access control");
             Err(ApiError::new(Code::UNSUPPORTED, message))
         }
+        "CreateContinuousDeploymentPolicy" => continuous_deployment::create(plane, request),
+        "GetContinuousDeploymentPolicy" => continuous_deployment::POLICIES.find(plane, first),
+        "GetContinuousDeploymentPolicyConfig" => continuous_deployment::POLICIES.config(plane, first),
+        "UpdateContinuousDeploymentPolicy" => continuous_deployment::update(plane, first, request),
+        "DeleteContinuousDeploymentPolicy" => continuous_deployment::delete(plane, first, request),
+        "ListContinuousDeploymentPolicies" => continuous_deployment::POLICIES.list(plane, request),
         other => Err(ApiError::new(Code::UNSUPPORTED, format!("{other} is not supported by this edge"))),
     }
 }

@@ -93,6 +93,8 @@ codes! {
     ALIAS_TAKEN = 409 "CNAMEAlreadyExists";
     CACHE_POLICY_EXISTS = 409 "CachePolicyAlreadyExists";
     CACHE_POLICY_IN_USE = 409 "CachePolicyInUse";
+    CONTINUOUS_POLICY_EXISTS = 409 "ContinuousDeploymentPolicyAlreadyExists";
+    CONTINUOUS_POLICY_IN_USE = 409 "ContinuousDeploymentPolicyInUse";
     DISTRIBUTION_EXISTS = 409 "DistributionAlreadyExists";
     DISTRIBUTION_ENABLED = 409 "DistributionNotDisabled";
     ILLEGAL_ORIGIN_ACCESS = 400 "IllegalOriginAccessConfiguration";
@@ -110,6 +112,7 @@ codes! {
     MALFORMED_XML = 400 "MalformedXML";
     MISSING_BODY = 400 "MissingBody";
     NO_SUCH_CACHE_POLICY = 404 "NoSuchCachePolicy";
+    NO_SUCH_CONTINUOUS_POLICY = 404 "NoSuchContinuousDeploymentPolicy";
     NO_SUCH_DISTRIBUTION = 404 "NoSuchDistribution";
     NO_SUCH_INVALIDATION = 404 "NoSuchInvalidation";
     NO_SUCH_ORIGIN = 404 "NoSuchOrigin";
@@ -128,9 +131,12 @@ codes! {
     RESOURCE_IN_USE = 409 "ResourceInUse";
     TOO_MANY_DISTRIBUTIONS_OF_CONTROL = 400 "TooManyDistributionsAssociatedToOriginAccessControl";
     TOO_MANY_ORIGIN_ACCESS_CONTROLS = 400 "TooManyOriginAccessControls";
+    TOO_MANY_CONTINUOUS_POLICIES = 400 "TooManyContinuousDeploymentPolicies";
+    TOO_MANY_DISTRIBUTIONS = 400 "TooManyDistributions";
     TOO_MANY_KEYS = 400 "TooManyPublicKeysInKeyGroup";
     RESPONSE_HEADERS_POLICY_EXISTS = 409 "ResponseHeadersPolicyAlreadyExists";
     RESPONSE_HEADERS_POLICY_IN_USE = 409 "ResponseHeadersPolicyInUse";
+    STAGING_IN_USE = 409 "StagingDistributionInUse";
     STALE = 412 "PreconditionFailed";
     UNSUPPORTED = 400 "UnsupportedOperation";
 }

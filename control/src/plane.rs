@@ -194,6 +194,7 @@ fn added(
         }
         distributions.insert(id, table.into());
     }
+    cloudfront::join_staging(records, &mut distributions)?;
     let functions: toml::Table = functions.into_iter().collect();
     let document = toml::Table::from_iter([
         ("functions".into(), functions.into()),

@@ -38,6 +38,9 @@ pub(crate) enum Kind {
     PublicKey,
     KeyGroup,
     OriginAccessControl,
+    ContinuousDeploymentPolicy,
+    /// Of the policy with the same id.
+    SessionKey,
 }
 
 impl Kind {
@@ -63,6 +66,8 @@ impl Kind {
             Kind::PublicKey => "public-key",
             Kind::KeyGroup => "key-group",
             Kind::OriginAccessControl => "origin-access-control",
+            Kind::ContinuousDeploymentPolicy => "continuous-deployment-policy",
+            Kind::SessionKey => "session-key",
         }
     }
 }

@@ -4,6 +4,7 @@
 mod access_control;
 mod behavior;
 mod cache_disk;
+mod continuous_deployment;
 mod control;
 mod credentials;
 mod distribution;
@@ -144,9 +145,12 @@ fn describe(ctx: &mut Context, mut interpreters: Interpreters, raw: &RawConfig, 
     }
     let has_https = !server.https.is_empty();
     let scope = distribution::Scope { functions: &raw.functions, key_groups: &key_groups, has_https };
-    for (name, raw) in &raw.distributions {
-        described.distributions.extend(distribution::distribution(ctx, &scope, name, raw).map(Arc::new));
-    }
+    let distributions = raw.distributions.iter();
+    let distributions =
+        distributions.filter_map(|(name, raw)| distribution::distribution(ctx, &scope, name, raw)).collect();
+    let policies = continuous_deployment::policies(ctx, &raw.distributions);
+    described.contents.extend(continuous_deployment::contents(&policies));
+    described.distributions = continuous_deployment::joined(distributions, policies);
     described
 }
 

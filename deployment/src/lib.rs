@@ -5,6 +5,7 @@
 mod access_control;
 mod added;
 mod check;
+mod continuous_deployment;
 mod digest;
 mod edge_headers;
 mod key_group;
@@ -23,6 +24,10 @@ use std::path::{Path, PathBuf};
 
 pub use access_control::{AccessControl, SignedService, Signing};
 pub use added::{Added, check_functions};
+pub use continuous_deployment::{
+    ContinuousDeployment, HEADER_PREFIX as CONTINUOUS_DEPLOYMENT_HEADER_PREFIX, SESSION_SECONDS, Session, SessionKey,
+    Traffic, WEIGHT_MAX,
+};
 pub use digest::distribution_domain;
 pub use edge_headers::{MadeFrom, made_from};
 pub use key_group::{KeyGroup, PublicKey};

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::access_control::AccessControl;
+use crate::continuous_deployment::ContinuousDeployment;
 use crate::key_group::KeyGroup;
 use crate::pattern::PathPattern;
 use crate::response_headers::ResponseHeadersPolicy;
@@ -43,6 +44,10 @@ pub struct Distribution {
     /// The header in which origins name the tags of a response, to take it out of the cache by.
     pub cache_tag_header: Option<HeaderName>,
     pub geo_restriction: Option<GeoRestriction>,
+    /// Whether no host leads here, but only another distribution's continuous deployment.
+    pub is_staging: bool,
+    /// Who answers some of its requests in its place.
+    pub continuous_deployment: Option<Arc<ContinuousDeployment>>,
 }
 
 /// Who may come in, by ISO 3166-1 codes of countries (AWS: "Restrict the geographic

@@ -1,8 +1,10 @@
 //! The configuration file as written: names and types, no meaning yet. Unknown
 //! keys are errors. Every value that can be wrong carries its place in the file.
 
+pub(crate) mod continuous_deployment;
 pub(crate) mod response_headers;
 
+use continuous_deployment::RawContinuousDeployment;
 use response_headers::RawResponseHeaders;
 use serde::Deserialize;
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
@@ -155,6 +157,9 @@ pub(crate) struct RawDistribution {
     pub(crate) default_root_object: Option<Text>,
     pub(crate) cache_tag_header: Option<Text>,
     pub(crate) geo_restriction: Option<Spanned<RawGeoRestriction>>,
+    #[serde(default)]
+    pub(crate) staging: bool,
+    pub(crate) continuous_deployment: Option<Spanned<RawContinuousDeployment>>,
     #[serde(default)]
     pub(crate) origins: Named<RawOrigin>,
     #[serde(default)]

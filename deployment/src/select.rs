@@ -9,12 +9,12 @@ use crate::normalise::normalise;
 impl Deployment {
     /// The distribution for a `Host` header or SNI name, with or without port.
     /// An exact name wins over a wildcard, the longest wildcard over shorter
-    /// ones, and `*` takes the rest.
+    /// ones, and `*` takes the rest. No host is a staging distribution's.
     #[must_use]
     pub fn distribution(&self, host: &str) -> Option<&Arc<Distribution>> {
         let name = without_port(host);
         let mut best: Option<(usize, &Arc<Distribution>)> = None;
-        for distribution in &self.distributions {
+        for distribution in self.distributions.iter().filter(|distribution| !distribution.is_staging) {
             if distribution.domain_name.eq_ignore_ascii_case(name) {
                 return Some(distribution);
             }

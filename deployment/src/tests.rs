@@ -1,6 +1,7 @@
 //! Whole files, good and bad, through [`load`](super::load).
 
 mod access_control;
+mod continuous_deployment;
 mod control;
 mod policies;
 mod strict_aws;

@@ -14,6 +14,8 @@ pub(crate) struct Line<'a> {
     pub(crate) status: u16,
     /// The `X-Cache` value up to its first space, or why there is none.
     pub(crate) cache: &'a str,
+    /// The staging distribution that answered in the place of the one that was asked.
+    pub(crate) staging: Option<&'a str>,
     pub(crate) hooks: &'a [HookRecord],
     pub(crate) total: Duration,
 }
@@ -27,6 +29,9 @@ impl Line<'_> {
     /// For example `GET /a 200 Miss viewer-request=ab:ok:1.2ms 3.4ms`.
     pub(crate) fn text(&self) -> String {
         let mut text = format!("{} {} {} {}", self.method, self.target, self.status, self.cache);
+        if let Some(name) = self.staging {
+            let _ = write!(text, " staging={name}");
+        }
         for hook in self.hooks {
             let _ = write!(text, " {}={}:{}:{}", hook.event, hook.function, hook.outcome, millis(hook.took));
         }
@@ -62,9 +67,12 @@ mod tests {
             target: "/a?b=1",
             status: 200,
             cache: "Miss",
+            staging: None,
             hooks: &hooks,
             total: Duration::from_micros(3400),
         };
         assert_eq!(line.text(), "GET /a?b=1 200 Miss viewer-request=ab:ok:1.2ms 3.4ms");
+        let staged = Line { staging: Some("next"), ..line };
+        assert_eq!(staged.text(), "GET /a?b=1 200 Miss staging=next viewer-request=ab:ok:1.2ms 3.4ms");
     }
 }

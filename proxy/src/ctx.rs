@@ -56,6 +56,8 @@ pub struct Ctx {
     /// Method and target as the viewer sent them, for the access log.
     pub(crate) line: Option<(Method, String)>,
     pub(crate) site: Option<Site>,
+    /// Keeps the viewer with the distribution of this request: a `Set-Cookie` of its answer.
+    pub(crate) session_cookie: Option<HeaderValue>,
     pub(crate) hooks: Vec<HookRecord>,
     pub(crate) body: HeldBody,
     pub(crate) origin_request: Option<OriginRequest>,
@@ -102,6 +104,7 @@ impl Ctx {
             host: String::new(),
             line: None,
             site: None,
+            session_cookie: None,
             hooks: Vec::new(),
             body: HeldBody::default(),
             origin_request: None,
@@ -138,7 +141,9 @@ impl Ctx {
             Asker::ErrorPage => "ErrorPage",
         };
         let (method, target, total) = (method.as_str(), target.as_str(), self.started.elapsed());
-        Line { method, target, status, cache, hooks: &self.hooks, total }.write(&self.request_id);
+        let staging = self.site.as_ref().map(|site| &site.distribution).filter(|distribution| distribution.is_staging);
+        let staging = staging.map(|distribution| distribution.name.as_str());
+        Line { method, target, status, cache, staging, hooks: &self.hooks, total }.write(&self.request_id);
     }
 
     /// The `Via` value this edge adds.

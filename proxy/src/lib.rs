@@ -23,6 +23,7 @@ mod origin;
 mod respond;
 mod response_headers;
 mod signed;
+mod staging;
 mod viewer_headers;
 mod wire;
 mod x_cache;

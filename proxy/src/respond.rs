@@ -8,7 +8,7 @@ use crate::response_headers::{self, Timing};
 use crate::wire;
 use bytes::Bytes;
 use event::Generated;
-use http::header::{CONTENT_LENGTH, DATE, LOCATION, SERVER, TRANSFER_ENCODING, VIA};
+use http::header::{CONTENT_LENGTH, DATE, LOCATION, SERVER, SET_COOKIE, TRANSFER_ENCODING, VIA};
 use http::{HeaderName, HeaderValue, Method, StatusCode, Version};
 use pingora::Result;
 use pingora::http::{RequestHeader, ResponseHeader};
@@ -99,7 +99,8 @@ pub(crate) fn stamp_stored(ctx: &Ctx, header: &mut ResponseHeader) -> Result<()>
     header.insert_header("X-Amz-Cf-Pop", HeaderValue::from_static(POP))
 }
 
-/// Adds what every answer has: `Date` and `Server` where missing, `Via`, `X-Amz-Cf-*`, and `X-Cache`.
+/// Adds what every answer has: `Date` and `Server` where missing, `Via`, `X-Amz-Cf-*`, and `X-Cache`;
+/// the cookie of the viewer's session where it has one.
 pub(crate) fn stamp(ctx: &mut Ctx, header: &mut ResponseHeader, x_cache: &'static str) -> Result<()> {
     if !header.headers.contains_key(DATE) {
         header.insert_header(DATE, httpdate::fmt_http_date(SystemTime::now()))?;
@@ -119,6 +120,9 @@ pub(crate) fn stamp(ctx: &mut Ctx, header: &mut ResponseHeader, x_cache: &'stati
         header.insert_header("X-Amz-Cf-Pop", HeaderValue::from_static(POP))?;
     }
     header.insert_header("X-Amz-Cf-Id", ctx.request_id.clone())?;
+    if let Some(cookie) = &ctx.session_cookie {
+        header.append_header(SET_COOKIE, cookie.clone())?;
+    }
     ctx.sent = Some((header.status.as_u16(), x_cache));
     Ok(())
 }

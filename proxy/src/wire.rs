@@ -3,6 +3,7 @@
 
 use bytes::Bytes;
 use event::{EventResponse, Headers};
+use http::header::COOKIE;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use pingora::Result;
 use pingora::http::{RequestHeader, ResponseHeader};
@@ -84,6 +85,33 @@ pub(crate) fn edit_response_headers(response: &mut ResponseHeader, left: Headers
         }),
         None => set_response_headers(response, left.merge_hidden(sent)),
     }
+}
+
+/// Takes every cookie of this name out of a request; the value of the first.
+pub(crate) fn take_cookie(request: &mut RequestHeader, name: &str) -> Result<Option<Vec<u8>>> {
+    let lines: Vec<HeaderValue> = request.headers.get_all(COOKIE).iter().cloned().collect();
+    let mut taken = None;
+    let mut left: Vec<Vec<u8>> = Vec::with_capacity(lines.len());
+    for line in &lines {
+        let pairs = line.as_bytes().split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
+        let pairs =
+            pairs.filter(|pair| match pair.strip_prefix(name.as_bytes()).and_then(|rest| rest.strip_prefix(b"=")) {
+                Some(value) => {
+                    taken.get_or_insert_with(|| value.to_vec());
+                    false
+                }
+                None => true,
+            });
+        let pairs: Vec<&[u8]> = pairs.collect();
+        left.push(pairs.join(&b"; "[..]));
+    }
+    if taken.is_some() {
+        request.remove_header(&COOKIE);
+        for line in left.iter().filter(|line| !line.is_empty()) {
+            request.append_header(COOKIE, value(line)?)?;
+        }
+    }
+    Ok(taken)
 }
 
 /// A path and its query string as one request target.

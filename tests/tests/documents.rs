@@ -87,10 +87,10 @@ fn every_test_that_security_md_names_is_there() {
 }
 
 #[test]
-fn every_test_that_caching_md_and_policies_md_name_is_there() {
+fn every_test_that_caching_policies_and_continuous_deployment_md_name_is_there() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ is in the repository");
     let page = |name: &str| fs::read_to_string(root.join("docs").join(name)).unwrap();
-    let page = page("caching.md") + &page("policies.md");
+    let page = page("caching.md") + &page("policies.md") + &page("continuous-deployment.md");
     let mut sources = String::new();
     for directory in ["tests/tests", "proxy/src", "deployment/src"] {
         add_sources(&root.join(directory), &mut sources);

@@ -9,6 +9,7 @@ mod collapse;
 mod compiled;
 mod concurrency;
 mod conformance;
+mod continuous_deployment;
 mod control;
 mod control_load;
 mod crash;

@@ -46,7 +46,8 @@ impl Client {
             let functions = associated_in(&found.config).into_iter().map(|(name, number)| format!("{name}:{number}"));
             let state = if found.config["Enabled"] == Value::Bool(true) { "enabled" } else { "disabled" };
             let functions: Vec<String> = functions.collect();
-            format!("{}: {state}, {}, functions {}", found.id, domains.join(" "), functions.join(" "))
+            let staging = if found.config["Staging"] == Value::Bool(true) { "staging, " } else { "" };
+            format!("{}: {staging}{state}, {}, functions {}", found.id, domains.join(" "), functions.join(" "))
         });
         Ok(lines.collect())
     }

@@ -2,7 +2,7 @@
 
 use super::shape::Shape;
 use super::shapes::{DISTRIBUTION, DISTRIBUTION_WITH_TAGS};
-use super::{distribution_arn, key, now, origin_access_control, random_id, table, tag, unsupported};
+use super::{distribution_arn, key, now, origin_access_control, random_id, staging, table, tag, unsupported};
 use crate::answer::Answer;
 use crate::error::{ApiError, Code};
 use crate::plane::Plane;
@@ -27,27 +27,29 @@ pub(crate) struct Distribution {
 /// CreateDistribution.
 pub(super) fn create(plane: &Plane, request: &Request) -> Result<Answer, ApiError> {
     let config = read(&DISTRIBUTION, "DistributionConfig", request)?;
-    create_from(plane, request, config, BTreeMap::new())
+    create_from(plane, request, BTreeMap::new(), |_| Ok(config))
 }
 
 /// CreateDistributionWithTags.
 pub(super) fn create_with_tags(plane: &Plane, request: &Request) -> Result<Answer, ApiError> {
     let mut both = read(&DISTRIBUTION_WITH_TAGS, "DistributionConfigWithTags", request)?;
     let tags = tag::read(&both["Tags"])?;
-    create_from(plane, request, both["DistributionConfig"].take(), tags)
+    create_from(plane, request, tags, |_| Ok(both["DistributionConfig"].take()))
 }
 
-fn create_from(
+/// One with the configuration that `find` finds.
+pub(super) fn create_from(
     plane: &Plane,
     request: &Request,
-    config: Value,
     tags: BTreeMap<String, String>,
+    find: impl FnOnce(&Records<'_>) -> Result<Value, ApiError>,
 ) -> Result<Answer, ApiError> {
-    unsupported::check(&config)?;
-    let id = random_id('E');
-    let distribution = Distribution { config, etag: random_id('E'), modified: now(), tags };
-    let reference = text(&distribution.config["CallerReference"]).to_owned();
+    let (id, etag) = (random_id('E'), random_id('E'));
     let shown = plane.change(Code::INVALID_ARGUMENT, |records| {
+        let config = find(records)?;
+        unsupported::check(&config)?;
+        let distribution = Distribution { config, etag: etag.clone(), modified: now(), tags };
+        let reference = text(&distribution.config["CallerReference"]).to_owned();
         if let Some(earlier) = records.find::<String>(Kind::CallerReference, "", &reference)? {
             let message = format!(
                 "The caller reference that you are using to create a distribution is associated \
@@ -55,6 +57,7 @@ fn create_from(
             );
             return Err(ApiError::new(Code::DISTRIBUTION_EXISTS, message));
         }
+        staging::check_new(records, &distribution.config)?;
         aliases_are_free(records, &id, &distribution.config)?;
         table::check_associations(plane, records, &distribution.config)?;
         key::check_trusted(records, &distribution.config)?;
@@ -65,7 +68,7 @@ fn create_from(
     })?;
     let location = format!("http://{}/{}/distribution/{id}", request.host(), super::VERSION);
     let answer = Answer::xml(StatusCode::CREATED, xml::document("Distribution", &shown));
-    Ok(answer.with("etag", distribution.etag).with("location", location))
+    Ok(answer.with("etag", etag).with("location", location))
 }
 
 /// GetDistribution.
@@ -74,7 +77,7 @@ pub(super) fn find(plane: &Plane, id: &str) -> Result<Answer, ApiError> {
         let found = existing(records, id)?;
         Ok((shown(records, id, &found)?, found.etag))
     })?;
-    Ok(Answer::xml(StatusCode::OK, xml::document("Distribution", &shown)).with("etag", etag))
+    Ok(answer(&shown, etag))
 }
 
 /// GetDistributionConfig.
@@ -94,6 +97,7 @@ pub(super) fn update(plane: &Plane, id: &str, request: &Request) -> Result<Answe
         if config["CallerReference"] != found.config["CallerReference"] {
             return Err(ApiError::new(Code::ILLEGAL_UPDATE, "CallerReference cannot be changed"));
         }
+        staging::check_change(records, id, &found.config, &config)?;
         aliases_are_free(records, id, &config)?;
         table::check_associations(plane, records, &config)?;
         key::check_trusted(records, &config)?;
@@ -102,7 +106,7 @@ pub(super) fn update(plane: &Plane, id: &str, request: &Request) -> Result<Answe
         records.put(Kind::Distribution, "", id, &found)?;
         Ok((shown(records, id, &found)?, found.etag))
     })?;
-    Ok(Answer::xml(StatusCode::OK, xml::document("Distribution", &shown)).with("etag", etag))
+    Ok(answer(&shown, etag))
 }
 
 /// DeleteDistribution: of one that is disabled.
@@ -114,6 +118,7 @@ pub(super) fn delete(plane: &Plane, id: &str, request: &Request) -> Result<Answe
             let message = "The distribution you are trying to delete has not been disabled.";
             return Err(ApiError::new(Code::DISTRIBUTION_ENABLED, message));
         }
+        staging::expect_unused(records, id, &found.config)?;
         records.remove(Kind::Distribution, "", id)?;
         records.remove_below(Kind::Invalidation, id)
     })?;
@@ -189,7 +194,12 @@ fn aliases_are_free(records: &Records<'_>, id: &str, config: &Value) -> Result<(
     Ok(())
 }
 
-fn shown(records: &Records<'_>, id: &str, distribution: &Distribution) -> Result<String, ApiError> {
+pub(super) fn answer(shown: &str, etag: String) -> Answer {
+    Answer::xml(StatusCode::OK, xml::document("Distribution", shown)).with("etag", etag)
+}
+
+/// The content of a Distribution element.
+pub(super) fn shown(records: &Records<'_>, id: &str, distribution: &Distribution) -> Result<String, ApiError> {
     let mut out = String::new();
     put(&mut out, "Id", id);
     put(&mut out, "ARN", &distribution_arn(id));

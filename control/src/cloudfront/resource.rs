@@ -1,6 +1,6 @@
 //! What clients make that is neither a distribution nor a policy, and distributions refer
-//! to: public keys, key groups and origin access controls. One set of operations for all of them; what is special
-//! to a kind is in its file.
+//! to: public keys, key groups, origin access controls, continuous deployment policies. One set of
+//! operations for all of them; what is special to a kind is in its file.
 
 use super::distribution::{list_document, read};
 use super::shape::Shape;
@@ -38,20 +38,37 @@ pub(super) struct ResourceKind {
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(super) struct Resource {
     pub(super) config: Value,
-    etag: String,
+    pub(super) etag: String,
     pub(super) at: String,
 }
 
 impl ResourceKind {
     pub(super) fn create(&self, plane: &Plane, request: &Request) -> Result<Answer, ApiError> {
         let config = read(self.shape, &format!("{}Config", self.name), request)?;
-        let (id, resource) = ((self.new_id)(), Resource { config, etag: random_id('E'), at: now() });
-        plane.store.write(|records| {
-            (self.check)(plane, records, &id, None, &resource.config)?;
-            records.put(self.record, "", &id, &resource)
-        })?;
+        let (id, resource) = self.made(config);
+        plane.store.write(|records| self.add(plane, records, &id, &resource))?;
+        Ok(self.created(request, &id, &resource))
+    }
+
+    /// One that is not kept yet, with its id.
+    pub(super) fn made(&self, config: Value) -> (String, Resource) {
+        ((self.new_id)(), Resource { config, etag: random_id('E'), at: now() })
+    }
+
+    pub(super) fn add(
+        &self,
+        plane: &Plane,
+        records: &Records<'_>,
+        id: &str,
+        resource: &Resource,
+    ) -> Result<(), ApiError> {
+        (self.check)(plane, records, id, None, &resource.config)?;
+        records.put(self.record, "", id, resource)
+    }
+
+    pub(super) fn created(&self, request: &Request, id: &str, resource: &Resource) -> Answer {
         let location = format!("http://{}/{VERSION}/{}/{id}", request.host(), self.path);
-        Ok(self.answer(StatusCode::CREATED, &id, &resource).with("location", location))
+        self.answer(StatusCode::CREATED, id, resource).with("location", location)
     }
 
     pub(super) fn find(&self, plane: &Plane, id: &str) -> Result<Answer, ApiError> {
@@ -68,27 +85,41 @@ impl ResourceKind {
     pub(super) fn update(&self, plane: &Plane, id: &str, request: &Request) -> Result<Answer, ApiError> {
         let config = read(self.shape, &format!("{}Config", self.name), request)?;
         let resource = plane.change(Code::INVALID_ARGUMENT, |records| {
-            let mut found = self.existing(records, id)?;
+            let found = self.existing(records, id)?;
             request.expect_etag(&found.etag)?;
-            (self.check)(plane, records, id, Some(&found.config), &config)?;
-            (found.config, found.etag) = (config, random_id('E'));
-            if self.time == Some("LastModifiedTime") {
-                found.at = now();
-            }
-            records.put(self.record, "", id, &found)?;
-            Ok(found)
+            self.exchange(plane, records, id, found, config)
         })?;
         Ok(self.answer(StatusCode::OK, id, &resource))
     }
 
+    /// What was found, with another configuration.
+    pub(super) fn exchange(
+        &self,
+        plane: &Plane,
+        records: &Records<'_>,
+        id: &str,
+        mut found: Resource,
+        config: Value,
+    ) -> Result<Resource, ApiError> {
+        (self.check)(plane, records, id, Some(&found.config), &config)?;
+        (found.config, found.etag) = (config, random_id('E'));
+        if self.time == Some("LastModifiedTime") {
+            found.at = now();
+        }
+        records.put(self.record, "", id, &found)?;
+        Ok(found)
+    }
+
     pub(super) fn delete(&self, plane: &Plane, id: &str, request: &Request) -> Result<Answer, ApiError> {
-        plane.store.write(|records| {
-            let found = self.existing(records, id)?;
-            request.expect_etag(&found.etag)?;
-            (self.expect_unused)(records, id)?;
-            records.remove(self.record, "", id)
-        })?;
+        plane.store.write(|records| self.take_away(records, id, request))?;
         Ok(Answer::empty(StatusCode::NO_CONTENT))
+    }
+
+    pub(super) fn take_away(&self, records: &Records<'_>, id: &str, request: &Request) -> Result<(), ApiError> {
+        let found = self.existing(records, id)?;
+        request.expect_etag(&found.etag)?;
+        (self.expect_unused)(records, id)?;
+        records.remove(self.record, "", id).map(drop)
     }
 
     pub(super) fn list(&self, plane: &Plane, request: &Request) -> Result<Answer, ApiError> {
@@ -113,7 +144,7 @@ impl ResourceKind {
         found.ok_or_else(|| ApiError::new(self.missing, format!("The {} {id} does not exist.", self.name)))
     }
 
-    fn answer(&self, status: StatusCode, id: &str, resource: &Resource) -> Answer {
+    pub(super) fn answer(&self, status: StatusCode, id: &str, resource: &Resource) -> Answer {
         let document = xml::document(self.name, &self.shown(id, resource));
         Answer::xml(status, document).with("etag", resource.etag.clone())
     }

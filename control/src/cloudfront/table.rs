@@ -22,6 +22,9 @@ pub(crate) fn table(distribution: &Distribution, policies: &Tables) -> Result<Op
     if !root.is_empty() {
         table.insert("default_root_object".into(), root.into());
     }
+    if config["Staging"] == Value::Bool(true) {
+        table.insert("staging".into(), true.into());
+    }
     if let Some(header) = config["CacheTagConfig"]["HeaderName"].as_str() {
         table.insert("cache_tag_header".into(), header.into());
     }

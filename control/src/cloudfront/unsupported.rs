@@ -9,9 +9,7 @@ pub(super) fn check(config: &Value) -> Result<(), ApiError> {
     let off = Value::Bool(false);
     for (member, value, allowed) in [
         ("Logging.Enabled", &config["Logging"]["Enabled"], &off),
-        ("Staging", &config["Staging"], &off),
         ("WebACLId", &config["WebACLId"], &Value::from("")),
-        ("ContinuousDeploymentPolicyId", &config["ContinuousDeploymentPolicyId"], &Value::from("")),
         ("AnycastIpListId", &config["AnycastIpListId"], &Value::Null),
         (
             "ViewerCertificate without CloudFrontDefaultCertificate",

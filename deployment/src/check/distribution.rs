@@ -71,6 +71,8 @@ pub(super) fn distribution(
         error_pages,
         cache_tag_header,
         geo_restriction,
+        is_staging: raw.staging,
+        continuous_deployment: None,
     })
 }
 

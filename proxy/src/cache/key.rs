@@ -328,6 +328,8 @@ mod tests {
             error_pages: vec![],
             cache_tag_header: None,
             geo_restriction: None,
+            is_staging: false,
+            continuous_deployment: None,
         }
     }
 

@@ -23,14 +23,19 @@ pub(super) async fn after(edge: &Edge, request: &RequestHeader, response: &Respo
         return;
     }
     let Some(site) = &ctx.site else { return };
+    let beside = beside(site, &ctx.host);
     drop_at(edge, site, request, &ctx.host).await;
+    if let Some(beside) = &beside {
+        drop_at(edge, &at(site, beside, request), request, &ctx.host).await;
+    }
     let named =
         [LOCATION, CONTENT_LOCATION].map(|name| response.headers.get(name).and_then(|value| value.to_str().ok()));
     for reference in named.into_iter().flatten() {
         let Some(target) = resolve(request.uri.path(), reference, &site.distribution, &ctx.host) else { continue };
         let Ok(other) = RequestHeader::build("GET", target.as_bytes(), None) else { continue };
-        let behavior = Arc::clone(site.distribution.behavior(other.uri.path()));
-        drop_at(edge, &Site { behavior, ..site.clone() }, &other, &ctx.host).await;
+        for distribution in [Some(&site.distribution), beside.as_ref()].into_iter().flatten() {
+            drop_at(edge, &at(site, distribution, &other), &other, &ctx.host).await;
+        }
     }
 }
 
@@ -54,6 +59,22 @@ fn covered(edge: &Edge, request: &RequestHeader, headers: &HeaderMap, ctx: &Ctx,
     let target = admit::place(site, request, &ctx.host).target();
     let stored = Response { distribution: &site.distribution.id, target: &target, tags: &tags, since };
     edge.cache.invalidations.covers(&stored)
+}
+
+/// The other distribution that the same addresses lead to, while a deployment goes on: what changes
+/// at one of them is old at the other.
+fn beside(site: &Site, host: &str) -> Option<Arc<Distribution>> {
+    match &site.distribution.continuous_deployment {
+        Some(policy) => Some(Arc::clone(&policy.staging)),
+        None if site.distribution.is_staging => site.state.deployment.distribution(host).cloned(),
+        None => None,
+    }
+}
+
+/// Where a request would go in a distribution.
+fn at(site: &Site, distribution: &Arc<Distribution>, request: &RequestHeader) -> Site {
+    let behavior = Arc::clone(distribution.behavior(request.uri.path()));
+    Site { state: Arc::clone(&site.state), distribution: Arc::clone(distribution), behavior }
 }
 
 async fn drop_at(edge: &Edge, site: &Site, request: &RequestHeader, host: &str) {
@@ -119,6 +140,8 @@ mod tests {
             error_pages: vec![],
             cache_tag_header: None,
             geo_restriction: None,
+            is_staging: false,
+            continuous_deployment: None,
         };
         resolve("/a/b/c", reference, &distribution, "www.example.net:8443")
     }

@@ -6,6 +6,7 @@ use crate::ctx::{Asker, Ctx, ErrorPageHandover, Handover, Site};
 use crate::error::EdgeError;
 use crate::hooks::{HookCall, hook_of};
 use crate::signed::{self, Asked, Token};
+use crate::staging::{self, Tls};
 use crate::viewer_headers::{self, Viewer};
 use crate::{respond, wire, x_cache};
 use bytes::Bytes;
@@ -117,6 +118,7 @@ fn identify(edge: &Edge, session: &mut Session, ctx: &mut Ctx) -> Result<Option<
     let state = edge.live.load();
     let distribution = state.deployment.distribution(&ctx.host).cloned();
     let distribution = distribution.ok_or_else(|| refused(format!("no distribution has the name {:?}", ctx.host)))?;
+    let distribution = answering(ctx, request, distribution)?;
     admit_country(edge, ctx, &distribution)?;
     let root = distribution.default_root_object.as_ref().filter(|_| request.uri.path() == "/");
     if let Some(root) = root {
@@ -163,6 +165,19 @@ fn open(session: &mut Session, ctx: &Ctx, host: &str, target: &str) -> Result<()
     signed::check(&site.behavior.trusted_key_groups, &asked, &token).map_err(refused)?;
     let path = wire::target(request.uri.path(), &query);
     request.set_raw_path(path.as_bytes()).map_err(|error| refused(error.to_string()))
+}
+
+/// The distribution that answers: its staging distribution where its continuous deployment says so.
+fn answering(
+    ctx: &mut Ctx,
+    request: &mut RequestHeader,
+    asked: Arc<Distribution>,
+) -> Result<Arc<Distribution>, EdgeError> {
+    let Some(policy) = &asked.continuous_deployment else { return Ok(asked) };
+    let tls = if ctx.tls { Tls::Yes } else { Tls::No };
+    let choice = staging::choose(&asked, policy, request, tls).map_err(|error| refused(error.to_string()))?;
+    ctx.session_cookie = choice.cookie;
+    Ok(choice.distribution)
 }
 
 /// Whoever is nowhere to be found may come in, as at CloudFront.
