@@ -48,8 +48,8 @@ fn row(state: &LayerState) -> String {
 fn share(traffic: &Traffic) -> String {
     match traffic {
         Traffic::Header { name, .. } => format!("requests with {name}"),
-        Traffic::Weight { weight, session: None } => format!("{} % of requests", weight * 100.0),
-        Traffic::Weight { weight, session: Some(_) } => format!("{} % of sessions", weight * 100.0),
+        Traffic::Weight { weight, session: None } => format!("{weight} of requests"),
+        Traffic::Weight { weight, session: Some(_) } => format!("{weight} of sessions"),
     }
 }
 

@@ -1,14 +1,16 @@
 //! Continuous deployment: a staging distribution answers some requests of another one. Through
 //! boto3 in `tests/clients/cloudfront_staging.py`, and here from a configuration file.
 
-use selvedge_tests::{Answer, Ask, Controlled, Edge, Origin, free_port, program, viewer, wait_for};
+use selvedge_tests::{Answer, Ask, Controlled, Edge, Origin, free_port, program, selvedge, viewer, wait_for};
 use tokio::process::Command;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_change_is_tried_by_some_viewers_and_promoted_without_a_failed_request() {
     let origin = Origin::start().await;
     let address = origin.address().to_string();
-    Controlled::start(Edge::builder()).await.run("cloudfront_staging.py", &[("ORIGIN", &address)]).await;
+    let controlled = Controlled::start(Edge::builder()).await;
+    controlled.run("cloudfront_staging.py", &[("ORIGIN", &address)]).await;
+    assert!(selvedge(controlled.edge.path(), &["distributions"]).contains(": staging, disabled, d"));
     let seen = origin.requests();
     assert!(seen.iter().all(|request| !request.header("cookie").contains("aws-cf-cd-session")));
 }
@@ -52,6 +54,8 @@ async fn a_staging_distribution_has_its_own_functions_behaviors_and_cache() {
         assert_eq!((&*reply.text(), reply.cache()), ("staging", cache));
         assert_eq!(reply.header("x-distribution").len(), 14);
     }
+    let checked = selvedge(edge.path(), &["check"]);
+    assert!(checked.contains("    requests with aws-cf-cd-next to next\n"), "{checked}");
     let mut purge = Command::new(program("selvedge"));
     purge.current_dir(edge.path()).args(["purge", "--distribution", "next", "/*"]);
     assert!(purge.status().await.expect("selvedge runs").success());
