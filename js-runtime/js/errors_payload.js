@@ -77,8 +77,8 @@ export function errorPayload(error, duckTyped) {
   }
 }
 
-/** An error of the runtime itself, named `Runtime.<name>`. */
-export function runtimeError(name, message, cause) {
+/** An error of the runtime itself, named `Runtime.<name>`; `place` comes first in its stack. */
+export function runtimeError(name, message, cause, place = "") {
   const error = new Error(message);
   own(error, "name", `Runtime.${name}`);
   let below = "";
@@ -87,7 +87,8 @@ export function runtimeError(name, message, cause) {
     const end = StringPrototypeIndexOf(stack, "\n");
     if (end !== -1) below = StringPrototypeSlice(stack, end);
   }
-  own(error, "stack", `Runtime.${name}: ${message}${below}`);
+  const at = place === "" ? "" : `\n    at ${place}`;
+  own(error, "stack", `Runtime.${name}: ${message}${at}${below}`);
   return error;
 }
 

@@ -2,12 +2,13 @@
 // around the moment in which a process is copied. From the moment the module
 // runs, every global may be another one.
 import { core, internals, primordials } from "ext:core/mod.js";
-import { op_selvedge_settle } from "ext:core/ops";
-import { errorPayload, runtimeError } from "ext:runtime/errors_payload.js";
+import { op_selvedge_fault, op_selvedge_place, op_selvedge_settle } from "ext:core/ops";
+import { errorPayload, runtimeError, split } from "ext:runtime/errors_payload.js";
 import { ERROR, LOADED, setHandler } from "ext:runtime/invocation.js";
 import { flushRaw, writeError } from "ext:runtime/log.js";
 import { setPackageDir, setTmpDir } from "ext:runtime/tmp.js";
 import { namespace, setVariables } from "ext:runtime/namespace.js";
+import { isTypeScript } from "ext:runtime/typescript.js";
 
 const {
   JSONParse,
@@ -17,6 +18,7 @@ const {
   ReflectApply,
   String,
   StringPrototypeEndsWith,
+  StringPrototypeSlice,
   SyntaxErrorPrototype,
 } = primordials;
 
@@ -102,13 +104,26 @@ async function moduleOf(plan, createRequire) {
     const require = createRequire(`${plan.moduleRoot}/`);
     const file = plan.module ?? require.resolve(plan.moduleName, { paths: [plan.codeDir, plan.moduleRoot] });
     namespace.mainModule = core.toFileUrl?.(file) ?? `file://${file}`;
-    if (plan.esm || StringPrototypeEndsWith(file, ".mjs")) return await internals.importFile(file);
+    if (plan.esm || isImported(file)) return await internals.importFile(file);
     return require(file);
   } catch (error) {
-    if (isSyntaxError(error)) throw runtimeError("UserCodeSyntaxError", String(error), error);
+    const fault = op_selvedge_fault(String(error?.message));
+    if (fault !== "") throw runtimeError("UserCodeSyntaxError", `SyntaxError: ${error.message}`, error, fault);
+    if (isSyntaxError(error)) throw syntaxError(error);
     if (error?.code === "MODULE_NOT_FOUND") throw runtimeError("ImportModuleError", String(error), error);
     throw error;
   }
+}
+
+const isImported = (file) => StringPrototypeEndsWith(file, ".mjs") || isTypeScript(file);
+
+/** JavaScript that does not parse; the place goes where a stack trace has its first. */
+function syntaxError(error) {
+  let text = String(error);
+  const place = op_selvedge_place(error, text);
+  const end = ` at ${split(place, "\n")[0]}`;
+  if (place !== "" && StringPrototypeEndsWith(text, end)) text = StringPrototypeSlice(text, 0, -end.length);
+  return runtimeError("UserCodeSyntaxError", text, error, place);
 }
 
 const isSyntaxError = (error) =>

@@ -11,6 +11,7 @@ import { installConsole, installStreams } from "ext:runtime/log.js";
 import { flushPool, install as installRandom, keepPool, reseed } from "ext:runtime/randomness.js";
 import { installRefusals } from "ext:runtime/refusals.js";
 import { runtimeError } from "ext:runtime/errors_payload.js";
+import { installTypeScript } from "ext:runtime/typescript.js";
 // In the start-up file whole: a built-in that another one loads there by name would not be recorded.
 import "node:process";
 import "node:buffer";
@@ -134,6 +135,7 @@ globalThis.__selvedge = {
     for (const specifier of PRELOADED_SCRIPTS) core.loadExtScript(specifier);
     installRefusals(require);
     installTmp(require("node:fs/promises"));
+    installTypeScript(require("node:module"));
     installConsole();
     installStreams(globalThis.process, require("node:stream").Writable);
     globalThis.process.reallyExit = (code) => op_selvedge_exit(code || 0);

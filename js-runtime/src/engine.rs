@@ -13,6 +13,7 @@ mod source_maps;
 mod stop;
 pub(crate) mod transpile;
 mod turn;
+mod typescript;
 
 use crate::snapshot::Snapshot;
 use bytes::Bytes;
@@ -116,6 +117,7 @@ impl Engine {
             state.put(access.borrow().permissions.clone());
             state.put(Arc::new(deno_features::FeatureChecker::default()));
             state.put(shared.clone());
+            state.put(loaders.typescript);
         }
         let functions = Functions::bootstrap(&mut runtime)?;
         drop(entered);

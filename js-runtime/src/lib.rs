@@ -3,4 +3,5 @@
 //! function. Processes and sockets belong to the binary `selvedge-js`.
 
 pub mod engine;
+pub mod exports;
 pub mod snapshot;

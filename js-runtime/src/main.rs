@@ -1,6 +1,7 @@
 //! `selvedge-js`: the process tree of the JavaScript runtime. `snapshot FILE`
 //! writes the start-up snapshot of the built-ins; `zygote --control-fd N` is
-//! started by a PoP and forks templates and environments on request.
+//! started by a PoP and forks templates and environments on request; `exports
+//! FILE` prints what a module exports.
 
 mod madvise;
 mod program;
@@ -22,7 +23,10 @@ fn main() -> ExitCode {
             Ok(descriptor) => zygote::run(descriptor),
             Err(_) => Err(anyhow::anyhow!("--control-fd: {number:?} is not a descriptor number")),
         },
-        _ => Err(anyhow::anyhow!("usage: selvedge-js snapshot FILE | selvedge-js zygote --control-fd N")),
+        [Some("exports"), _] => write_exports(Path::new(&arguments[1])),
+        _ => Err(anyhow::anyhow!(
+            "usage: selvedge-js snapshot FILE | selvedge-js zygote --control-fd N | selvedge-js exports FILE"
+        )),
     };
     match ran {
         Ok(()) => ExitCode::SUCCESS,
@@ -32,6 +36,12 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// A name a line.
+fn write_exports(file: &Path) -> anyhow::Result<()> {
+    let names = js_runtime::exports::of(file)?;
+    Ok(std::io::stdout().write_all(names.iter().map(|name| format!("{name}\n")).collect::<String>().as_bytes())?)
 }
 
 /// Writes beside `file` and renames, so that a zygote never reads half a snapshot.

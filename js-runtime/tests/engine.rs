@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod support;
+mod typescript;
 
 use environment::Runtime;
 use environment::frame::Exiting;

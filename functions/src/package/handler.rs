@@ -82,10 +82,13 @@ fn check_javascript(handler: &str, listing: &Listing) -> Result<(), PackageError
     };
     let found = EXTENSIONS.iter().any(|extension| listing.is_file(&format!("{path}{extension}")))
         || listing.has(&format!("{path}/index.js"))
+        || listing.has(&format!("{path}/index.ts"))
         || listing.has(&format!("{path}/package.json"))
         || listing.has(&format!("node_modules/{path}"));
     if !found {
-        return refuse(format!("needs one of {path}.js, {path}.mjs, {path}.cjs in the package"));
+        return refuse(format!(
+            "needs one of {path}.js, {path}.mjs, {path}.cjs, {path}.ts, {path}.mts, {path}.cts in the package"
+        ));
     }
     Ok(())
 }
@@ -96,7 +99,8 @@ pub(crate) fn is_bytecode_name(name: &str) -> bool {
     relative_name(name).is_some_and(|own| own == name) && in_cache && name.ends_with(".pyc")
 }
 
-const EXTENSIONS: [&str; 4] = ["", ".js", ".mjs", ".cjs"];
+/// In the order in which they are looked for: what a compiler left beside a source comes before it.
+const EXTENSIONS: [&str; 7] = ["", ".js", ".mjs", ".cjs", ".ts", ".mts", ".cts"];
 
 #[cfg(test)]
 mod tests {

@@ -26,6 +26,7 @@ deno_core::extension!(
         "refusals.js",
         "errors_payload.js",
         "invocation.js",
+        "typescript.js",
         "loading.js",
         "main.js",
     ],

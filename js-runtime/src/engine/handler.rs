@@ -13,7 +13,7 @@ pub(crate) struct Target {
     pub(crate) module_name: String,
     /// Its file; `None` leaves it to the `node_modules` lookup.
     pub(crate) module: Option<PathBuf>,
-    /// Whether that file is an ES module.
+    /// Whether that file is imported: ES modules, and TypeScript, which is imported whatever it is.
     pub(crate) esm: bool,
     /// The path of properties to the function.
     pub(crate) properties: Vec<String>,
@@ -49,10 +49,10 @@ pub(crate) fn find(code_dir: &Path, handler: &str) -> Result<Target, ErrorPayloa
 
 fn module_file(code_dir: &Path, stem: &Path) -> Option<(PathBuf, bool)> {
     let with = |extension: &str| PathBuf::from(format!("{}{extension}", stem.display()));
-    ["", ".js", ".mjs", ".cjs"].into_iter().find_map(|extension| {
+    ["", ".js", ".mjs", ".cjs", ".ts", ".mts", ".cts"].into_iter().find_map(|extension| {
         let file = with(extension);
         let esm = match extension {
-            ".mjs" => true,
+            ".mjs" | ".ts" | ".mts" | ".cts" => true,
             ".cjs" | "" => false,
             _ => in_module_package(code_dir, stem),
         };
@@ -107,6 +107,9 @@ mod tests {
         };
         assert_eq!(found(), None);
         for (file, text, expected) in [
+            ("index.cts", "", ("cts", true)),
+            ("index.mts", "", ("mts", true)),
+            ("index.ts", "", ("ts", true)),
             ("index.cjs", "", ("cjs", false)),
             ("index.mjs", "", ("mjs", true)),
             ("index.js", "", ("js", false)),

@@ -2,6 +2,8 @@
 //! `node_modules`, for `import` and for `require`, CommonJS or ES module.
 
 use super::source_maps;
+use super::typescript::TypeScript;
+use super::typescript::names::{is_relative, is_typescript, meant};
 use deno_core::url::Url;
 use deno_core::{
     FastString, ModuleLoadOptions, ModuleLoadReferrer, ModuleLoadResponse, ModuleLoader, ModuleSource,
@@ -100,6 +102,7 @@ pub(crate) struct Access {
 pub(crate) struct Loaders {
     pub(crate) node: deno_node::NodeExtInitServices<InNodeModules, FunctionPackages, Sys>,
     pub(crate) import: Rc<dyn ModuleLoader>,
+    pub(crate) typescript: Rc<TypeScript>,
 }
 
 /// Makes the loaders of one engine; `access` is filled in when a function is loaded.
@@ -114,25 +117,51 @@ pub(crate) fn loaders(access: &Rc<RefCell<Access>>) -> Loaders {
         NodeResolutionSys::new(Sys::default(), Some(Arc::new(NodeResolutionThreadLocalCache))),
         NodeResolverOptions::default(),
     ));
+    let typescript: Rc<TypeScript> = Rc::default();
+    let kinds = Kinds { package_json: package_json.clone(), typescript: Rc::clone(&typescript) };
     let node = deno_node::NodeExtInitServices {
-        node_require_loader: Rc::new(RequireLoader { package_json: package_json.clone(), access: access.clone() }),
+        node_require_loader: Rc::new(RequireLoader { kinds: kinds.clone(), access: access.clone() }),
         node_resolver: resolver.clone(),
         pkg_json_resolver: package_json.clone(),
         sys: Sys::default(),
     };
-    Loaders { node, import: Rc::new(ImportLoader { resolver, package_json, access: access.clone() }) }
+    Loaders { node, import: Rc::new(ImportLoader { resolver, kinds, access: access.clone() }), typescript }
 }
 
-fn is_commonjs(package_json: &PackageJson, path: &Path) -> bool {
-    match path.extension().and_then(|extension| extension.to_str()) {
-        Some("cjs") => true,
-        Some("mjs" | "json" | "node" | "wasm") => false,
-        _ => package_json.get_closest_package_json(path).ok().flatten().is_none_or(|package| package.typ != "module"),
+/// What kind of module a file is.
+#[derive(Clone)]
+struct Kinds {
+    package_json: Arc<PackageJson>,
+    typescript: Rc<TypeScript>,
+}
+
+impl Kinds {
+    fn is_commonjs(&self, path: &Path) -> bool {
+        if is_typescript(path) {
+            // What does not parse is refused when it is loaded.
+            let compiled = self.typescript.compile(path, || self.in_module_package(path));
+            return compiled.is_ok_and(|compiled| !compiled.is_module);
+        }
+        match path.extension().and_then(|extension| extension.to_str()) {
+            Some("cjs") => true,
+            Some("mjs" | "json" | "node" | "wasm") => false,
+            _ => !self.in_module_package(path),
+        }
+    }
+
+    fn in_module_package(&self, path: &Path) -> bool {
+        let nearest = self.package_json.get_closest_package_json(path).ok().flatten();
+        nearest.is_some_and(|package| package.typ == "module")
+    }
+
+    /// The JavaScript of a TypeScript module.
+    fn javascript(&self, path: &Path) -> Result<String, JsErrorBox> {
+        self.typescript.code(path, || self.in_module_package(path))
     }
 }
 
 struct RequireLoader {
-    package_json: Arc<PackageJson>,
+    kinds: Kinds,
     access: Rc<RefCell<Access>>,
 }
 
@@ -149,12 +178,15 @@ impl deno_node::NodeRequireLoader for RequireLoader {
     }
 
     fn load_text_file_lossy(&self, path: &Path) -> Result<FastString, JsErrorBox> {
+        if is_typescript(path) {
+            return self.kinds.javascript(path).map(FastString::from);
+        }
         let bytes = std::fs::read(path).map_err(JsErrorBox::from_err)?;
         Ok(FastString::from(String::from_utf8_lossy(&bytes).into_owned()))
     }
 
     fn is_maybe_cjs(&self, specifier: &Url) -> Result<bool, PackageJsonLoadError> {
-        Ok(specifier.to_file_path().is_ok_and(|path| is_commonjs(&self.package_json, &path)))
+        Ok(specifier.to_file_path().is_ok_and(|path| self.kinds.is_commonjs(&path)))
     }
 
     fn is_maybe_cjs_from_require(&self, specifier: &Url) -> Result<bool, PackageJsonLoadError> {
@@ -174,7 +206,7 @@ impl deno_node::NodeRequireLoader for RequireLoader {
 
 struct ImportLoader {
     resolver: Arc<Resolver>,
-    package_json: Arc<PackageJson>,
+    kinds: Kinds,
     access: Rc<RefCell<Access>>,
 }
 
@@ -183,6 +215,20 @@ impl ImportLoader {
         let access = self.access.borrow();
         let checked = access.permissions.check_open(Cow::Owned(path), OpenAccessKind::Read, Some("source map"));
         checked.ok().map(|path| path.into_path().into_owned())
+    }
+
+    /// What a relative import of a TypeScript module means that is not the name of a file.
+    fn source_meant(&self, specifier: &str, referrer: &Url) -> Option<ModuleSpecifier> {
+        let from = referrer.to_file_path().ok()?;
+        let is_file = |specifier: &str| {
+            let url = referrer.join(specifier).ok()?;
+            let path = self.readable(url.to_file_path().ok()?)?;
+            path.is_file().then_some(url)
+        };
+        if !is_relative(specifier) || !is_typescript(&from) || is_file(specifier).is_some() {
+            return None;
+        }
+        meant(specifier).iter().find_map(|specifier| is_file(specifier))
     }
 
     fn source(&self, specifier: &ModuleSpecifier) -> Result<ModuleSource, JsErrorBox> {
@@ -196,12 +242,13 @@ impl ImportLoader {
             .check_open(Cow::Owned(path), OpenAccessKind::ReadNoFollow, Some("import"))
             .map_err(JsErrorBox::from_err)?
             .into_path();
-        let text = std::fs::read_to_string(&path).map_err(|error| unreadable(specifier, &error))?;
+        let text = match is_typescript(&path) && path.is_file() {
+            true => self.kinds.javascript(&path)?,
+            false => std::fs::read_to_string(&path).map_err(|error| unreadable(specifier, &error))?,
+        };
         let (kind, code) = match path.extension().and_then(|extension| extension.to_str()) {
             Some("json") => (ModuleType::Json, text),
-            _ if is_commonjs(&self.package_json, &path) => {
-                (ModuleType::JavaScript, commonjs_as_module(specifier, &path, text)?)
-            }
+            _ if self.kinds.is_commonjs(&path) => (ModuleType::JavaScript, commonjs_as_module(specifier, &path, text)?),
             _ => (ModuleType::JavaScript, text),
         };
         Ok(ModuleSource::new(kind, ModuleSourceCode::String(code.into()), specifier, None))
@@ -264,6 +311,9 @@ impl ModuleLoader for ImportLoader {
             return Url::parse(specifier).map_err(JsErrorBox::from_err);
         }
         let referrer = Url::parse(referrer).map_err(JsErrorBox::from_err)?;
+        if let Some(source) = self.source_meant(specifier, &referrer) {
+            return Ok(source);
+        }
         self.resolver
             .resolve(specifier, &referrer, ResolutionMode::Import, NodeResolutionKind::Execution)
             .map_err(JsErrorBox::from_err)?
@@ -281,7 +331,8 @@ impl ModuleLoader for ImportLoader {
     }
 
     fn get_source_map(&self, file_name: &str) -> Option<Cow<'_, [u8]>> {
-        source_maps::read(file_name, &|path| self.readable(path)).map(Cow::Owned)
+        let compiled = source_maps::path_of(file_name).and_then(|path| self.kinds.typescript.map(&path));
+        compiled.or_else(|| source_maps::read(file_name, &|path| self.readable(path))).map(Cow::Owned)
     }
 
     fn source_map_source_exists(&self, source_url: &str) -> Option<bool> {

@@ -4,6 +4,7 @@
 
 use crate::engine::LogSink;
 use crate::engine::extensions::switch_off;
+use crate::engine::typescript::{TypeScript, framed};
 use deno_core::{OpState, op2, v8};
 use deno_error::JsErrorBox;
 use rand::RngCore;
@@ -52,6 +53,8 @@ deno_core::extension!(
         op_selvedge_exit,
         op_selvedge_log,
         op_selvedge_seed,
+        op_selvedge_fault,
+        op_selvedge_place,
         op_selvedge_arch,
         op_napi_open,
         op_create_worker,
@@ -101,6 +104,48 @@ fn op_selvedge_seed(#[buffer] out: &mut [u32]) {
     for word in out {
         *word = rand::rngs::OsRng.next_u32();
     }
+}
+
+/// Where the TypeScript is that an error's message says does not parse; empty when it says something else.
+#[op2]
+#[string]
+fn op_selvedge_fault(state: &mut OpState, #[string] message: &str) -> String {
+    state.borrow::<Rc<TypeScript>>().fault(message).unwrap_or_default()
+}
+
+/// Where V8 found an error, `file:line:column` and the line with a caret; empty when it does not know.
+#[op2]
+#[string]
+fn op_selvedge_place<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    error: v8::Local<'s, v8::Value>,
+    #[string] text: &str,
+) -> String {
+    // Of a module that was imported, the message says it.
+    if let Some(place) = text.rsplit_once(" at file://").and_then(|(_, place)| said_place(place)) {
+        return place;
+    }
+    let message = v8::Exception::create_message(scope, error);
+    let name = message.get_script_resource_name(scope).and_then(|name| name.try_cast::<v8::String>().ok());
+    let (Some(name), Some(line)) = (name, message.get_line_number(scope)) else { return String::new() };
+    let name = name.to_rust_string_lossy(scope);
+    // What went wrong in the runtime itself says nothing to whoever wrote the function.
+    if !name.starts_with("file:") {
+        return String::new();
+    }
+    let column = message.get_start_column() + 1;
+    let source = message.get_source_line(scope).map(|line| line.to_rust_string_lossy(scope)).unwrap_or_default();
+    format!("{name}:{line}:{column}\n{}", framed(&source, column))
+}
+
+/// `path:line:column` as [`op_selvedge_place`] says it.
+fn said_place(place: &str) -> Option<String> {
+    let mut parts = place.rsplitn(3, ':');
+    let (column, line, path) =
+        (parts.next()?.parse::<usize>().ok()?, parts.next()?.parse::<usize>().ok()?, parts.next()?);
+    let source = std::fs::read_to_string(path).unwrap_or_default();
+    let source = source.lines().nth(line.checked_sub(1)?).unwrap_or_default();
+    Some(format!("file://{place}\n{}", framed(source, column.max(1))))
 }
 
 #[op2]

@@ -33,7 +33,8 @@ pub(super) fn source_exists(url: &str, readable: Readable<'_>) -> bool {
     path_of(url).and_then(readable).is_some_and(|path| path.is_file())
 }
 
-fn path_of(name: &str) -> Option<PathBuf> {
+/// The file of a script's name.
+pub(super) fn path_of(name: &str) -> Option<PathBuf> {
     if Path::new(name).is_absolute() {
         return Some(PathBuf::from(name));
     }

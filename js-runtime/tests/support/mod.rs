@@ -40,6 +40,10 @@ impl Play {
         Play::load(runtime, "index.handler", files).unwrap()
     }
 
+    pub fn try_with_files(runtime: Runtime, files: &[(&str, &str)]) -> Result<Play, ErrorPayload> {
+        Play::load(runtime, "index.handler", files)
+    }
+
     fn load(runtime: Runtime, handler: &str, files: &[(&str, &str)]) -> Result<Play, ErrorPayload> {
         let directory = tempfile::tempdir().unwrap();
         for (file, code) in files {
