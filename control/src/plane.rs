@@ -133,7 +133,7 @@ impl Plane {
         let text = toml::to_string(&document).map_err(|error| ApiError::of_ours(&error))?;
         let directory = self.packages.opened().to_path_buf();
         let interpreters = self.interpreters.clone();
-        let added = Added { text, directory, functions: BTreeSet::new(), interpreters };
+        let added = Added { text, directory, interpreters, ..Added::default() };
         let refused = |problems: Problems| ApiError::new(Code::INVALID_PARAMETER, sentences(&problems));
         let mut checked = deployment::check_functions(&added).map_err(refused)?;
         checked.remove(&label).ok_or_else(|| ApiError::of_ours(&format!("function {label} is not in its own check")))

@@ -5,9 +5,10 @@
 use crate::check;
 use crate::problem::Problems;
 use environment::Runtime;
-use functions::FunctionConfig;
+use functions::{FunctionConfig, Known};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// A second document, and the names that it takes.
 #[derive(Clone, Debug, Default)]
@@ -21,6 +22,8 @@ pub struct Added {
     pub functions: BTreeSet<String>,
     /// Those of the file, for [`check_functions`].
     pub interpreters: HashMap<Runtime, PathBuf>,
+    /// Of packages that were checked before; the control plane leaves it to whoever has functions.
+    pub known: Arc<Known>,
 }
 
 /// The functions of `added`, by `name:version`, checked as the configuration file's are.

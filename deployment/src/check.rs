@@ -33,7 +33,7 @@ use crate::model::{Deployment, Distribution};
 use crate::problem::{Findings, Problem, Problems};
 use crate::raw::RawConfig;
 use crate::server::Server;
-use functions::FunctionConfig;
+use functions::{FunctionConfig, Known};
 use interpreter::Interpreters;
 
 /// What the checks of one document share.
@@ -44,6 +44,7 @@ pub(crate) struct Context<'a> {
     /// Whether viewers' addresses can be looked up.
     pub(crate) has_geo: bool,
     pub(crate) author: Author,
+    pub(crate) known: &'a Known,
 }
 
 /// Who wrote a document, which decides how things are named in it.
@@ -65,7 +66,7 @@ struct Described {
 /// Checks the configuration file `file`, which is in `directory` and has this text, together with what is added.
 pub(crate) fn config((file, directory, text): (&Path, &Path, &str), added: &Added) -> Result<Config, Problems> {
     let findings = Findings::new(file, text);
-    let mut ctx = Context { findings, directory, has_geo: false, author: Author::Operator };
+    let mut ctx = Context { findings, directory, has_geo: false, author: Author::Operator, known: &added.known };
     let (raw, mut table) = match read(text) {
         Ok(read) => read,
         Err(error) => return Err(ctx.unreadable(&error)),
@@ -125,7 +126,7 @@ fn describe_added(
 
 fn context_of(added: &Added, has_geo: bool) -> Context<'_> {
     let findings = Findings::new(Path::new(added::PLACE), &added.text);
-    Context { findings, directory: &added.directory, has_geo, author: Author::ControlPlane }
+    Context { findings, directory: &added.directory, has_geo, author: Author::ControlPlane, known: &added.known }
 }
 
 fn describe(ctx: &mut Context, mut interpreters: Interpreters, raw: &RawConfig, server: &Server) -> Described {

@@ -43,6 +43,15 @@ impl Function {
         &self.core.config
     }
 
+    /// Why it cannot run as it is: what its last init phase ended with, when there was none since that was good.
+    pub async fn init_error(&self) -> Option<ErrorPayload> {
+        let state = self.core.template.lock().await;
+        match &state.failed {
+            Some((_, BuildError::Init(error))) if state.template.is_none() => Some(error.clone()),
+            _ => None,
+        }
+    }
+
     /// How far its provisioned environments are.
     #[must_use]
     pub fn provisioned(&self) -> Provisioned {

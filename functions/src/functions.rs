@@ -10,7 +10,7 @@ use crate::function::{Core, Function};
 use crate::leaving::Leaving;
 use crate::log::Log;
 use crate::network::NetworkGuard;
-use crate::package::{self, Installed, PackageDigest, PackageError};
+use crate::package::{self, Installed, Known, PackageDigest, PackageError};
 use crate::pool::Capacity;
 use crate::program::Engines;
 use crate::scratch::Scratch;
@@ -20,6 +20,7 @@ use environment::limits::{LOG_BYTES_MAX, RESULT_BYTES_MAX};
 use environment::{Initialization, Manifest};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -55,10 +56,22 @@ pub enum SandboxDemand {
 }
 
 /// Where the functions' log lines go. Files are `<data_dir>/logs/<function>.log`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum LogSink {
     Files,
     FilesAndTerminal,
+    FilesAnd(LineSink),
+}
+
+/// Gets whole lines, each with its newline, after the name of the function they are of. Called by the
+/// thread that writes the logs, which waits for it.
+#[derive(Clone)]
+pub struct LineSink(pub Arc<dyn Fn(&str, &[u8]) + Send + Sync>);
+
+impl fmt::Debug for LineSink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LineSink")
+    }
 }
 
 /// Why no function can run.
@@ -90,6 +103,7 @@ pub enum PrepareError {
 pub struct Functions {
     shared: Arc<Shared>,
     packages: PathBuf,
+    known: Arc<Known>,
     tmp: TempDir,
     prepared: Arc<Prepared>,
     sweeper: JoinHandle<()>,
@@ -155,7 +169,8 @@ impl Functions {
         let shared =
             Arc::new(Shared { zygotes, log, network, capacity, ceilings, cpu, scratch, leaving, ids, stopping });
         let sweeper = tokio::spawn(sweep(Swept::of(&shared), Arc::clone(&prepared), packages.clone()));
-        Ok(Arc::new(Functions { shared, packages, tmp, prepared, sweeper }))
+        let known = Arc::default();
+        Ok(Arc::new(Functions { shared, packages, known, tmp, prepared, sweeper }))
     }
 
     /// Unpacks the function and initialises its template. A function that is already prepared with the
@@ -186,6 +201,12 @@ impl Functions {
         Ok(Arc::new(Function { core }))
     }
 
+    /// What is known of their packages' files, for those who check packages of the same functions.
+    #[must_use]
+    pub fn known(&self) -> Arc<Known> {
+        Arc::clone(&self.known)
+    }
+
     /// How many invocations of these functions, all versions together, may run at one time, each
     /// of them whatever others do. Of other functions so many may run that these always can.
     pub fn reserve(&self, reserved: BTreeMap<String, usize>) {
@@ -203,8 +224,8 @@ impl Functions {
         if !is_name(&config.name) {
             return Err(PrepareError::Name(config.name.clone()));
         }
-        let (packages, for_install) = (self.packages.clone(), config.clone());
-        let installed = tokio::task::spawn_blocking(move || package::install(&for_install, &packages)).await;
+        let (packages, known, for_install) = (self.packages.clone(), self.known(), config.clone());
+        let installed = tokio::task::spawn_blocking(move || package::install(&for_install, &packages, &known)).await;
         let installed = installed.expect("installing a package does not panic and is not aborted");
         let package_error = |source| PrepareError::Package { function: config.name.clone(), source };
         let package = installed.map_err(package_error)?;

@@ -270,8 +270,10 @@ impl Writer {
             log.write(format!("{dropped} writes to function logs were dropped: the disk is too slow\n").as_bytes())?;
         }
         log.write(lines)?;
-        if self.sink == LogSink::FilesAndTerminal {
-            copy_to_terminal(function, lines);
+        match &self.sink {
+            LogSink::Files => {}
+            LogSink::FilesAndTerminal => copy_to_terminal(function, lines),
+            LogSink::FilesAnd(sink) => (sink.0)(function, lines),
         }
         Ok(())
     }

@@ -7,6 +7,7 @@ mod archive;
 mod directory;
 mod handler;
 mod install;
+mod known;
 mod layers;
 mod lease;
 mod listing;
@@ -23,6 +24,7 @@ use std::path::{Path, PathBuf};
 pub(crate) use handler::is_bytecode_name;
 pub use install::unpack;
 pub(crate) use install::{Installed, install};
+pub use known::Known;
 pub(crate) use lease::remove_unused;
 
 /// SHA-256 of a package's content, lower-case hex.
@@ -97,24 +99,32 @@ impl PackageError {
 /// # Errors
 /// The first rule the package breaks.
 pub fn check_package(config: &FunctionConfig) -> Result<PackageDigest, PackageError> {
-    let (listing, digest) = read(&config.package)?;
-    let layers = Layers::read(&config.layers)?;
+    check_package_of(config, &Known::default())
+}
+
+/// The same, without reading files again that did not change.
+///
+/// # Errors
+/// As `check_package`.
+pub fn check_package_of(config: &FunctionConfig, known: &Known) -> Result<PackageDigest, PackageError> {
+    let (listing, digest) = read(&config.package, known)?;
+    let layers = Layers::read(&config.layers, known)?;
     layers.fit(&listing)?;
     handler::check(config, &listing, &layers)?;
     Ok(layers.digest_with(digest))
 }
 
 /// What a package contains, and its digest.
-fn read(source: &PackageSource) -> Result<(Listing, PackageDigest), PackageError> {
+fn read(source: &PackageSource, known: &Known) -> Result<(Listing, PackageDigest), PackageError> {
     match source {
         PackageSource::Directory(path) => {
             let listing = directory::list(path)?;
-            let digest = directory::digest(path, &listing)?;
+            let digest = directory::digest(&listing, |name| known.digest(&path.join(name)))?;
             Ok((listing, digest))
         }
         PackageSource::Zip(path) => {
             let mut opened = archive::Opened::open(path)?;
-            Ok((opened.list()?, opened.digest()?))
+            Ok((opened.list()?, opened.digest(known)?))
         }
     }
 }

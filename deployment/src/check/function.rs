@@ -62,7 +62,7 @@ pub(super) fn function(
     if ctx.findings.count() > before {
         return None;
     }
-    match functions::check_package(&config) {
+    match functions::check_package_of(&config, ctx.known) {
         Ok(digest) => Some((config, digest.0)),
         Err(error) => {
             ctx.findings.add(name.span(), format!("function {}: {error}", name.get_ref()));

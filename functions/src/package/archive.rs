@@ -1,6 +1,7 @@
 //! A package that is a zip archive.
 
-use super::directory::{file_digest, hex, set_mode};
+use super::directory::{hex, set_mode};
+use super::known::Known;
 use super::listing::{Entry, Listing, relative_name};
 use super::{PackageDigest, PackageError};
 use environment::limits::{PACKAGE_BYTES_MAX, PACKAGE_FILES_MAX, PACKAGE_ZIP_BYTES_MAX};
@@ -27,8 +28,8 @@ impl Opened {
     }
 
     /// SHA-256 of the archive's bytes, as Lambda's `CodeSha256`, but in hex.
-    pub(super) fn digest(&self) -> Result<PackageDigest, PackageError> {
-        Ok(PackageDigest(hex(&file_digest(&self.path)?)))
+    pub(super) fn digest(&self, known: &Known) -> Result<PackageDigest, PackageError> {
+        Ok(PackageDigest(hex(&known.digest(&self.path)?)))
     }
 
     /// Its entries, by what the archive claims.

@@ -1,14 +1,19 @@
 //! A package that is a directory.
 
+use super::known::{self, Known};
 use super::listing::{Entry, Listing, relative_name};
 use super::{PackageDigest, PackageError};
 use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-/// Everything in `root`. Links must stay inside it.
+/// Of git: the history of the code is no part of it, and would change with every commit.
+const REPOSITORY: &str = ".git";
+
+/// Everything in `root` but what git keeps there. Links must stay inside it.
 pub(super) fn list(root: &Path) -> Result<Listing, PackageError> {
     let metadata = fs::metadata(root).map_err(PackageError::read(root))?;
     if !metadata.is_dir() {
@@ -22,6 +27,9 @@ pub(super) fn list(root: &Path) -> Result<Listing, PackageError> {
         for found in fs::read_dir(&path).map_err(PackageError::read(&path))? {
             let found = found.map_err(PackageError::read(&path))?;
             let file_name = found.file_name();
+            if file_name == REPOSITORY {
+                continue;
+            }
             let shown = file_name.to_string_lossy().into_owned();
             let name = file_name.to_str().and_then(relative_name).ok_or(PackageError::Name(shown))?;
             let name = if below.is_empty() { name } else { format!("{below}/{name}") };
@@ -56,8 +64,11 @@ fn entry(path: &Path, name: &str, real_root: &Path) -> Result<Entry, PackageErro
     Ok(Entry::Link { target })
 }
 
-/// SHA-256 over every entry's path, kind and content, in order of the paths.
-pub(super) fn digest(root: &Path, listing: &Listing) -> Result<PackageDigest, PackageError> {
+/// SHA-256 over every entry's path, kind and content, in order of the paths; `content` is that of a file.
+pub(super) fn digest(
+    listing: &Listing,
+    content: impl Fn(&str) -> Result<[u8; 32], PackageError>,
+) -> Result<PackageDigest, PackageError> {
     let mut hash = Sha256::new();
     hash.update(b"directory\0");
     for (name, entry) in &listing.entries {
@@ -72,28 +83,31 @@ pub(super) fn digest(root: &Path, listing: &Listing) -> Result<PackageDigest, Pa
             }
             Entry::File { executable, .. } => {
                 hash.update(if *executable { b"x" } else { b"f" });
-                let path = root.join(name);
-                hash.update(file_digest(&path)?);
+                hash.update(content(name)?);
             }
         }
     }
     Ok(PackageDigest(hex(&hash.finalize())))
 }
 
-/// Copies the listed entries from `root` to the empty directory `to`.
-pub(super) fn copy(root: &Path, listing: &Listing, to: &Path) -> Result<(), PackageError> {
+/// Copies the listed entries from `root` to the empty directory `to`; the digest of each file that was copied.
+pub(super) fn copy(
+    known: &Known,
+    (root, listing): (&Path, &Listing),
+    to: &Path,
+) -> Result<BTreeMap<String, [u8; 32]>, PackageError> {
+    let mut copied = BTreeMap::new();
     for (name, entry) in &listing.entries {
         let (from, to) = (root.join(name), to.join(name));
         match entry {
             Entry::Directory => fs::create_dir(&to).map_err(PackageError::write(&to))?,
             Entry::Link { target } => std::os::unix::fs::symlink(target, &to).map_err(PackageError::write(&to))?,
             Entry::File { executable, .. } => {
-                fs::copy(&from, &to).map_err(PackageError::read(&from))?;
-                set_mode(&to, *executable)?;
+                copied.insert(name.clone(), known::copy(known, (&from, &to), *executable)?);
             }
         }
     }
-    Ok(())
+    Ok(copied)
 }
 
 /// Readable by everyone, as Lambda wants packages to be; executable when the source was.

@@ -1,8 +1,10 @@
 //! Puts a package where it runs from: `<packages>/<digest>/`, written beside
 //! and renamed, so a directory with that name is always whole.
 
+use super::known::Known;
 use super::layers::Layers;
 use super::lease::Lease;
+use super::listing::Entry;
 use super::{PackageDigest, PackageError, archive, directory, handler};
 use crate::config::{FunctionConfig, PackageSource};
 use std::fs;
@@ -22,21 +24,21 @@ pub(crate) struct Installed {
 }
 
 /// Installs the function's package and layers and holds them. Blocks.
-pub(crate) fn install(config: &FunctionConfig, packages: &Path) -> Result<Installed, PackageError> {
+pub(crate) fn install(config: &FunctionConfig, packages: &Path, known: &Known) -> Result<Installed, PackageError> {
     fs::create_dir_all(packages).map_err(PackageError::write(packages))?;
-    let layers = Layers::read(&config.layers)?;
+    let layers = Layers::read(&config.layers, known)?;
     let mut digest = None;
     let (code_dir, lease) = held(packages, || {
         let (code_dir, code) = match &config.package {
-            PackageSource::Directory(path) => install_directory(config, (path, &layers), packages)?,
-            PackageSource::Zip(path) => install_archive(config, (path, &layers), packages)?,
+            PackageSource::Directory(path) => install_directory(config, (path, &layers), (packages, known))?,
+            PackageSource::Zip(path) => install_archive(config, (path, &layers), (packages, known))?,
         };
         digest = Some(layers.digest_with(code));
         Ok(code_dir)
     })?;
     let digest = digest.expect("what is held was installed");
     let mut leases = vec![lease];
-    let layers_dir = layers.install(packages)?.map(|(layers_dir, lease)| {
+    let layers_dir = layers.install(packages, known)?.map(|(layers_dir, lease)| {
         leases.push(lease);
         layers_dir
     });
@@ -66,39 +68,44 @@ pub fn unpack(archive: &Path, to: &Path) -> Result<PackageDigest, PackageError> 
     let mut opened = archive::Opened::open(archive)?;
     let listing = opened.list()?;
     opened.unpack(&listing, to)?;
-    opened.digest()
+    opened.digest(&Known::default())
 }
 
 fn install_directory(
     config: &FunctionConfig,
     (path, layers): (&Path, &Layers<'_>),
-    packages: &Path,
+    (packages, known): (&Path, &Known),
 ) -> Result<(PathBuf, PackageDigest), PackageError> {
     let listing = directory::list(path)?;
     layers.fit(&listing)?;
     handler::check(config, &listing, layers)?;
-    let digest = directory::digest(path, &listing)?;
+    let digest = directory::digest(&listing, |name| known.digest(&path.join(name)))?;
     let installed = packages.join(&digest.0);
     if installed.is_dir() {
         return Ok((installed, digest));
     }
     let (fresh, _held) = fresh_directory(packages)?;
-    directory::copy(path, &listing, fresh.path())?;
-    // Someone may have edited a file in between: what was copied is what runs.
-    let copied = directory::digest(fresh.path(), &directory::list(fresh.path())?)?;
-    Ok((publish(fresh, packages, &copied)?, copied))
+    let copied = directory::copy(known, (path, &listing), fresh.path())?;
+    let digest = directory::digest(&listing, |name| Ok(copied[name]))?;
+    let installed = publish(fresh, packages, &digest)?;
+    for (name, content) in copied {
+        if let Some(Entry::File { executable, .. }) = listing.entries.get(&name) {
+            known.keep((content, *executable), installed.join(name));
+        }
+    }
+    Ok((installed, digest))
 }
 
 fn install_archive(
     config: &FunctionConfig,
     (path, layers): (&Path, &Layers<'_>),
-    packages: &Path,
+    (packages, known): (&Path, &Known),
 ) -> Result<(PathBuf, PackageDigest), PackageError> {
     let mut opened = archive::Opened::open(path)?;
     let listing = opened.list()?;
     layers.fit(&listing)?;
     handler::check(config, &listing, layers)?;
-    let digest = opened.digest()?;
+    let digest = opened.digest(known)?;
     let installed = packages.join(&digest.0);
     if installed.is_dir() {
         return Ok((installed, digest));

@@ -2,6 +2,7 @@
 //! into the directory that its environments see as `/opt` (AWS: "Managing Lambda
 //! dependencies with layers").
 
+use super::known::Known;
 use super::lease::Lease;
 use super::listing::{Entry, Listing};
 use super::{PackageDigest, PackageError, archive, directory, install};
@@ -24,12 +25,12 @@ struct Layer<'a> {
 
 impl<'a> Layers<'a> {
     /// Reads them, each within the limits of a package.
-    pub(super) fn read(sources: &'a [PackageSource]) -> Result<Layers<'a>, PackageError> {
+    pub(super) fn read(sources: &'a [PackageSource], known: &Known) -> Result<Layers<'a>, PackageError> {
         if sources.len() > LAYERS_MAX {
             return Err(PackageError::TooManyLayers { layers: sources.len() });
         }
         let layer = |source| {
-            let (listing, digest) = super::read(source).map_err(PackageError::layer(source))?;
+            let (listing, digest) = super::read(source, known).map_err(PackageError::layer(source))?;
             Ok(Layer { source, listing, digest })
         };
         Ok(Layers { each: sources.iter().map(layer).collect::<Result<_, _>>()? })
@@ -63,7 +64,7 @@ impl<'a> Layers<'a> {
     }
 
     /// Unpacks them below `packages`, unless they are there, and holds what they make together. Blocks.
-    pub(super) fn install(&self, packages: &Path) -> Result<Option<(PathBuf, Lease)>, PackageError> {
+    pub(super) fn install(&self, packages: &Path, known: &Known) -> Result<Option<(PathBuf, Lease)>, PackageError> {
         if self.each.is_empty() {
             return Ok(None);
         }
@@ -76,7 +77,7 @@ impl<'a> Layers<'a> {
             let (whole, _held) = install::fresh_directory(packages)?;
             let mut unpacked = Vec::new();
             for layer in &self.each {
-                unpacked.push(layer.unpack(packages, whole.path()).map_err(PackageError::layer(layer.source))?);
+                unpacked.push(layer.unpack(packages, whole.path(), known).map_err(PackageError::layer(layer.source))?);
             }
             // By what was unpacked: a directory may have been edited meanwhile.
             install::publish(whole, packages, &digest(b"layers\0", unpacked.iter()))
@@ -87,17 +88,17 @@ impl<'a> Layers<'a> {
 
 impl Layer<'_> {
     /// Puts its content over what is in `whole`. Returns its digest.
-    fn unpack(&self, packages: &Path, whole: &Path) -> Result<PackageDigest, PackageError> {
+    fn unpack(&self, packages: &Path, whole: &Path, known: &Known) -> Result<PackageDigest, PackageError> {
         let (part, _held) = install::fresh_directory(packages)?;
         let digest = match self.source {
             PackageSource::Directory(path) => {
-                directory::copy(path, &self.listing, part.path())?;
-                directory::digest(part.path(), &directory::list(part.path())?)?
+                let copied = directory::copy(known, (path, &self.listing), part.path())?;
+                directory::digest(&self.listing, |name| Ok(copied[name]))?
             }
             PackageSource::Zip(path) => {
                 let mut opened = archive::Opened::open(path)?;
                 opened.unpack(&self.listing, part.path())?;
-                opened.digest()?
+                opened.digest(known)?
             }
         };
         lay(part.path(), whole)?;

@@ -92,6 +92,26 @@ fn an_edit_changes_the_digest() {
 }
 
 #[test]
+fn what_git_keeps_is_no_part_of_a_package() {
+    let root = directory(&[("index.mjs", "1"), ("lib/a.mjs", "2")]);
+    let before = check_package(&function(PackageSource::Directory(root.path().into()))).unwrap();
+    fs::create_dir(root.path().join(".git")).unwrap();
+    fs::write(root.path().join(".git/HEAD"), "ref").unwrap();
+    assert_eq!(check_package(&function(PackageSource::Directory(root.path().into()))).unwrap(), before);
+}
+
+#[test]
+fn a_handler_in_typescript_is_found() {
+    for file in ["index.ts", "index.mts", "index.cts", "index/index.ts"] {
+        let root = directory(&[(file, "")]);
+        assert!(check_package(&function(PackageSource::Directory(root.path().into()))).is_ok(), "{file}");
+    }
+    let root = directory(&[("index.d.ts", "")]);
+    let refused = check_package(&function(PackageSource::Directory(root.path().into()))).unwrap_err().to_string();
+    assert!(refused.contains("index.ts, index.mts, index.cts in the package"), "{refused}");
+}
+
+#[test]
 fn links_out_of_a_directory_are_refused() {
     for target in ["/etc/passwd", "../outside", "lib/../../outside"] {
         let code = directory(&[("index.js", ""), ("lib/data", "")]);
