@@ -2,12 +2,14 @@
 //! signed with an access key that its user can read. What is asked for is the submodules'.
 
 mod archive;
+mod creation;
 mod deploy;
 mod listing;
 mod queues;
 
 pub use archive::archive;
-pub use deploy::{Deployed, NewFunction};
+pub use creation::NewDistribution;
+pub use deploy::{Behavior, Deployed, NewFunction};
 
 use crate::access::AccessKeys;
 use crate::backup;

@@ -28,7 +28,7 @@ mod url;
 mod xml;
 
 pub use backup::{BackupError, backup, restore};
-pub use client::{Client, ClientError, Deployed, NewFunction, archive};
+pub use client::{Behavior, Client, ClientError, Deployed, NewDistribution, NewFunction, archive};
 pub use keyring::KeyError;
 pub use order::Order;
 pub use signing::{Signer, SigningError};

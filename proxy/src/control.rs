@@ -12,6 +12,7 @@ use crate::live::Live;
 use crate::local_http;
 use crate::metrics::{self, Metrics};
 use bytes::Bytes;
+use deployment::Distribution;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
@@ -30,7 +31,7 @@ use tokio::net::{UnixListener, UnixStream};
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Invalidation {
-    /// Its name in the configuration.
+    /// Its name in the configuration, its id, or one of its domains.
     pub distribution: String,
     pub items: Vec<String>,
 }
@@ -97,8 +98,7 @@ impl Operator {
         let body = body.map_err(|error| bad(format!("the request cannot be read: {error}")))?.to_bytes();
         let wanted: Invalidation = serde_json::from_slice(&body).map_err(|error| bad(error.to_string()))?;
         let state = self.live.load();
-        let mut all = state.deployment.distributions.iter();
-        let Some(distribution) = all.find(|distribution| distribution.name == wanted.distribution) else {
+        let Some(distribution) = called(&state.deployment.distributions, &wanted.distribution) else {
             return Err((StatusCode::NOT_FOUND, format!("distribution {:?} is not served here", wanted.distribution)));
         };
         if wanted.items.is_empty() || wanted.items.len() > ITEMS_MAX {
@@ -122,6 +122,16 @@ impl Operator {
         tracing::info!(target: "edge", distribution = distribution.name, items = ?wanted.items, "invalidated");
         Ok(format!("{} {} invalidated", wanted.items.len(), if wanted.items.len() == 1 { "item" } else { "items" }))
     }
+}
+
+/// A name comes before what another one is called besides.
+fn called<'a>(all: &'a [Arc<Distribution>], name: &str) -> Option<&'a Arc<Distribution>> {
+    let by_name = all.iter().find(|distribution| distribution.name == name);
+    let is_called = |distribution: &&Arc<Distribution>| {
+        let mut domains = distribution.domains.iter().chain([&distribution.domain_name]);
+        distribution.id == name || domains.any(|domain| domain.eq_ignore_ascii_case(name))
+    };
+    by_name.or_else(|| all.iter().find(is_called))
 }
 
 /// The socket's directory, held open: its path may be longer than a socket's may be.

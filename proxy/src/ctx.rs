@@ -4,7 +4,7 @@ use crate::access_log::{self, Line};
 use crate::body::{HeldBody, Swap};
 use crate::cache::part::Wanted;
 use crate::compress::Compression;
-use crate::error::EdgeError;
+use crate::error::{EdgeError, Explain};
 use crate::hooks::HookRecord;
 use crate::live::State;
 use crate::origin::{Gate, OriginRequest};
@@ -89,11 +89,13 @@ pub struct Ctx {
     pub(crate) error_status: Option<StatusCode>,
     /// What the viewer got, for the access log.
     pub(crate) sent: Option<(u16, &'static str)>,
+    pub(crate) explain: Option<Explain>,
 }
 
 impl Ctx {
-    pub(crate) fn new() -> Ctx {
+    pub(crate) fn new(explain: Option<Explain>) -> Ctx {
         Ctx {
+            explain,
             started: Instant::now(),
             request_id: request_id(),
             asker: Asker::Viewer,

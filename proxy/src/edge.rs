@@ -20,6 +20,7 @@ use crate::cache::vary::Variance;
 use crate::cache::{Cache, DiskError};
 use crate::control::{Control, Told};
 use crate::ctx::{Asker, Ctx};
+use crate::error::Explain;
 use crate::geo::Geo;
 use crate::guard::upload;
 use crate::live::Live;
@@ -52,6 +53,7 @@ pub struct Edge {
     https_port: u16,
     geo: Option<Geo>,
     metrics: Arc<Metrics>,
+    explain: Option<Explain>,
 }
 
 impl Edge {
@@ -66,13 +68,21 @@ impl Edge {
         let cache = Cache::open(server, Arc::clone(&counters))?;
         let metrics = Arc::new(Metrics::new(registry, counters, cache.store, Arc::clone(&live)));
         let https_port = server.https.first().map_or(HTTPS_PORT, |address| address.port());
-        Ok(Edge { live, directories, cache, header_bytes_max: server.header_bytes_max, https_port, geo: None, metrics })
+        let (header_bytes_max, geo, explain) = (server.header_bytes_max, None, None);
+        Ok(Edge { live, directories, cache, header_bytes_max, https_port, geo, metrics, explain })
     }
 
     /// Knows where viewers are.
     #[must_use]
     pub fn locating(mut self, geo: Option<Geo>) -> Edge {
         self.geo = geo;
+        self
+    }
+
+    /// Tells viewers why a request failed. Only for those who may know the functions' code.
+    #[must_use]
+    pub fn explaining(mut self, explain: Option<Explain>) -> Edge {
+        self.explain = explain;
         self
     }
 
@@ -115,7 +125,7 @@ impl ProxyHttp for Edge {
     type CTX = Ctx;
 
     fn new_ctx(&self) -> Ctx {
-        Ctx::new()
+        Ctx::new(self.explain.clone())
     }
 
     /// None: Pingora's own compresses what leaves, and this edge compresses what is stored.

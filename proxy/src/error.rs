@@ -1,12 +1,14 @@
 //! The one place where a function's failure becomes an HTTP status, an `X-Cache`
 //! value and an error page. The viewer gets a status and a request id, never a
-//! trace; the log gets the reason.
+//! trace, unless somebody [explains](Explain); the log gets the reason.
 
 use bytes::Bytes;
 use environment::{ErrorPayload, Outcome};
 use event::InvalidResult;
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, StatusCode};
+use std::fmt;
+use std::sync::Arc;
 
 /// `X-Cache` of a page for any failure without a name of its own.
 pub const X_CACHE_ERROR: &str = "Error from cloudfront";
@@ -16,6 +18,29 @@ pub const X_CACHE_EXECUTION_ERROR: &str = "LambdaExecutionError from cloudfront"
 pub const X_CACHE_LIMIT_EXCEEDED: &str = "LambdaLimitExceeded from cloudfront";
 /// `X-Cache` when a result broke a rule.
 pub const X_CACHE_VALIDATION_ERROR: &str = "LambdaValidationError from cloudfront";
+
+/// Makes the page that a person who works on the functions sees in place of ours, as plain text.
+#[derive(Clone)]
+pub struct Explain(pub Arc<dyn Fn(&EdgeError) -> String + Send + Sync>);
+
+impl fmt::Debug for Explain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Explain")
+    }
+}
+
+impl Explain {
+    /// The page for an error, with its `X-Cache`.
+    pub(crate) fn page(&self, error: &EdgeError) -> (HeaderMap, Bytes) {
+        let text = (self.0)(error);
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(text.len()));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert("x-cache", HeaderValue::from_static(error.x_cache));
+        (headers, Bytes::from(text))
+    }
+}
 
 /// A failure the viewer is told about.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

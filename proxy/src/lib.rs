@@ -8,6 +8,7 @@ mod connection;
 pub mod control;
 mod ctx;
 pub mod directory;
+pub mod echo;
 mod edge;
 pub mod error;
 mod error_pages;

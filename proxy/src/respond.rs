@@ -42,7 +42,10 @@ pub(crate) fn set_length(header: &mut ResponseHeader, length: usize) -> Result<(
 
 /// The page for a failure.
 pub(crate) fn error_page(ctx: &Ctx, error: &EdgeError) -> Result<(ResponseHeader, Bytes)> {
-    let (headers, body) = error.page(&ctx.request_id);
+    let (headers, body) = match &ctx.explain {
+        Some(explain) => explain.page(error),
+        None => error.page(&ctx.request_id),
+    };
     let mut header = ResponseHeader::build(error.status, Some(headers.len()))?;
     for (name, value) in &headers {
         header.insert_header(name, value)?;

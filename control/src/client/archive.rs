@@ -35,10 +35,16 @@ pub fn archive(path: &Path) -> Result<Vec<u8>, ClientError> {
     writer.finish().map(Cursor::into_inner).map_err(|error| failed(&error))
 }
 
+/// Of git: no part of the code.
+const REPOSITORY: &str = ".git";
+
 fn list(root: &Path, below: &str, names: &mut Vec<String>) -> std::io::Result<()> {
     for entry in fs::read_dir(root.join(below))? {
         let entry = entry?;
         let name = entry.file_name().to_string_lossy().into_owned();
+        if name == REPOSITORY {
+            continue;
+        }
         let name = if below.is_empty() { name } else { format!("{below}/{name}") };
         if fs::metadata(entry.path())?.is_dir() {
             list(root, &name, names)?;
@@ -59,6 +65,8 @@ mod tests {
         fs::create_dir(dir.path().join("lib")).unwrap();
         fs::write(dir.path().join("lib/a.mjs"), "a").unwrap();
         fs::write(dir.path().join("index.mjs"), "b").unwrap();
+        fs::create_dir(dir.path().join(".git")).unwrap();
+        fs::write(dir.path().join(".git/HEAD"), "c").unwrap();
         let one = archive(dir.path()).unwrap();
         assert_eq!(one, archive(dir.path()).unwrap());
         let mut read = zip::ZipArchive::new(Cursor::new(one)).unwrap();

@@ -18,6 +18,17 @@ pub struct NewFunction {
     pub handler: String,
 }
 
+/// Where a function is to run.
+#[derive(Clone, Copy, Debug)]
+pub struct Behavior<'a> {
+    /// Id or domain.
+    pub distribution: Option<&'a str>,
+    /// The path pattern of one of its behaviors; the default one's without it.
+    pub path: Option<&'a str>,
+    /// `viewer-request` and so on.
+    pub event: &'a str,
+}
+
 /// What was done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Deployed {
@@ -56,6 +67,53 @@ impl Client {
         let version = text(&published["Version"]).to_owned();
         let distributions = self.use_version(name, &version).await?;
         Ok(Deployed { version, distributions })
+    }
+
+    /// Lets a published version run at an event of a behavior, in place of whatever ran there. Says
+    /// which distribution that is; it serves when this returns.
+    ///
+    /// # Errors
+    /// There is no such distribution or behavior, or the edge refuses it.
+    pub async fn associate(&self, name: &str, version: &str, place: &Behavior<'_>) -> Result<String, ClientError> {
+        let mut found = self.distribution(place.distribution).await?;
+        let behavior = behavior_mut(&mut found.config, place.path).ok_or_else(|| {
+            let path = place.path.unwrap_or_default();
+            ClientError::Nothing(format!("distribution {} has no behavior for {path:?}", found.id))
+        })?;
+        let wanted = json!({
+            "LambdaFunctionARN": arn(name, Some(version)),
+            "EventType": place.event,
+            "IncludeBody": false,
+        });
+        let list = &mut behavior["LambdaFunctionAssociations"];
+        let mut items = list["Items"].as_array().cloned().unwrap_or_default();
+        match items.iter_mut().find(|item| text(&item["EventType"]) == place.event) {
+            // Whether it gets the body stays as it was.
+            Some(item) => item["LambdaFunctionARN"] = wanted["LambdaFunctionARN"].clone(),
+            None => items.push(wanted),
+        }
+        *list = json!({ "Quantity": items.len(), "Items": items });
+        self.put(&found).await?;
+        Ok(found.id)
+    }
+
+    /// The distribution of this id or domain; without either the only one.
+    async fn distribution(&self, named: Option<&str>) -> Result<Found, ClientError> {
+        let mut all = self.every_distribution().await?;
+        let known = all.iter().map(|found| found.id.as_str()).collect::<Vec<_>>().join(", ");
+        if let Some(named) = named {
+            all.retain(|found| found.is_called(named));
+        }
+        match (all.pop(), all.is_empty(), named) {
+            (Some(only), true, _) => Ok(only),
+            (Some(_), false, _) => {
+                Err(ClientError::Nothing(format!("which distribution? Say --distribution and one of {known}")))
+            }
+            (None, _, Some(named)) => {
+                Err(ClientError::Nothing(format!("no distribution is {named:?}; there are {known}")))
+            }
+            (None, _, None) => Err(ClientError::Nothing("the control plane has no distribution".to_owned())),
+        }
     }
 
     /// Lets every distribution that uses the function use an earlier version again: `to`, or
@@ -114,6 +172,12 @@ impl Client {
         let path = format!("/2020-05-31/distribution/{}/config", found.id);
         self.send("cloudfront", Method::PUT, &path, (headers, document.into_bytes())).await.map(drop)
     }
+}
+
+fn behavior_mut<'a>(config: &'a mut Value, path: Option<&str>) -> Option<&'a mut Value> {
+    let Some(path) = path.filter(|path| *path != "*") else { return Some(&mut config["DefaultCacheBehavior"]) };
+    let mut behaviors = config["CacheBehaviors"]["Items"].as_array_mut()?.iter_mut();
+    behaviors.find(|behavior| text(&behavior["PathPattern"]) == path)
 }
 
 /// Kept and shown, and of no meaning here.

@@ -15,6 +15,16 @@ pub(super) struct Found {
     pub(super) config: Value,
 }
 
+impl Found {
+    /// By its id, its own domain or one of its aliases.
+    pub(super) fn is_called(&self, name: &str) -> bool {
+        let mut domains = self.config["Aliases"]["Items"].as_array().into_iter().flatten().map(text);
+        self.id == name
+            || deployment::distribution_domain(&self.id) == name
+            || domains.any(|domain| domain.eq_ignore_ascii_case(name))
+    }
+}
+
 impl Client {
     /// A line for each function: name, runtime, last published version.
     ///
