@@ -1,9 +1,12 @@
 //! The command line, as `clap` reads it.
 
+mod dev;
 mod managed;
 
+pub(crate) use dev::{ConventionArgs, DevArgs, HookEvent};
 pub(crate) use managed::{
-    ConfigArgs, ControlCommand, CopyArgs, DeployArgs, LogsArgs, QueueCommand, RollbackArgs, SignArgs,
+    ConfigArgs, ControlCommand, CopyArgs, CreateArgs, DeployArgs, DistributionsArgs, DistributionsCommand, LogsArgs,
+    QueueCommand, RollbackArgs, SignArgs,
 };
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
@@ -44,6 +47,23 @@ Examples:
   selvedge serve --config /etc/selvedge.toml --log-format json
   SELVEDGE_LOG=debug selvedge serve --function-logs")]
     Serve(ServeArgs),
+
+    /// Serve functions while you write them: what you save is what answers
+    #[command(after_help = "\
+Without a configuration file a handler's file is enough. What it exports runs as the hook of
+that name: viewerRequest, originRequest, originResponse, viewerResponse (in Python
+viewer_request and so on), or handler. TypeScript needs no build.
+
+A save takes effect with the next request. Code that does not load answers with what is
+wrong and where, until it is mended; a configuration with problems changes nothing.
+Only this machine can connect.
+
+Examples:
+  selvedge dev                          the selvedge.toml, or the handler, that is here
+  selvedge dev functions/rewrite.ts --origin https://www.example.com
+  selvedge dev my-function --event origin-response --env STAGE=dev
+  selvedge dev rewrite.ts --print-config > selvedge.toml")]
+    Dev(DevArgs),
 
     /// Check a configuration file and the functions' packages, and print every problem
     #[command(after_help = "\
@@ -87,10 +107,11 @@ Examples:
     /// Package, upload and publish a function of the running edge, and let it serve
     #[command(after_help = "\
 Every distribution that uses the function uses the new version when this returns. A function
-that is not there yet is made; associate it with a distribution by CloudFront's API.
+that is not there yet is made; --event says where it runs.
 
 Examples:
   selvedge deploy functions/hello
+  selvedge deploy functions/hello --event viewer-response --distribution www.example.com
   selvedge deploy build/hello.zip --function hello --config /etc/selvedge.toml")]
     Deploy(DeployArgs),
 
@@ -119,11 +140,14 @@ Examples:
   selvedge functions")]
     Functions(ConfigArgs),
 
-    /// List the distributions of the running edge's control plane
-    #[command(after_help = "\
+    /// List the distributions of the running edge's control plane, or make one
+    #[command(
+        args_conflicts_with_subcommands = true,
+        after_help = "\
 Examples:
-  selvedge distributions")]
-    Distributions(ConfigArgs),
+  selvedge distributions"
+    )]
+    Distributions(DistributionsArgs),
 
     /// Show the end of a function's log, and follow it
     #[command(after_help = "\
@@ -224,8 +248,9 @@ pub(crate) struct PurgeArgs {
     #[arg(required = true)]
     pub(crate) items: Vec<String>,
 
-    /// The distribution's name in the configuration; not needed when it has only one
-    #[arg(long, value_name = "NAME")]
+    /// The distribution's name in the configuration, its id, or one of its domains; not needed when the
+    /// configuration has only one
+    #[arg(long, value_name = "NAME|ID|DOMAIN")]
     pub(crate) distribution: Option<String>,
 
     /// The configuration file that the edge runs with

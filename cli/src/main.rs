@@ -6,6 +6,7 @@ mod args;
 mod backup;
 mod certs_init;
 mod check;
+mod dev;
 mod exit;
 mod init;
 mod invoke;
@@ -31,6 +32,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     let finished = match Args::parse().command {
         Command::Serve(args) => serve::serve(&args),
+        Command::Dev(args) => dev::dev(&args),
         Command::Check(args) => check::check(&args),
         Command::Invoke(args) => invoke::invoke(&args),
         Command::Purge(args) => purge::purge(&args),

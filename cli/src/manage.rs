@@ -1,10 +1,12 @@
 //! `selvedge deploy`, `rollback`, `functions`, `distributions` and `queue`: the running edge's APIs
 //! for people of this machine, who need no key of their own.
 
-use crate::args::{ConfigArgs, DeployArgs, QueueCommand, RollbackArgs};
+use crate::args::{
+    ConfigArgs, CreateArgs, DeployArgs, DistributionsArgs, DistributionsCommand, QueueCommand, RollbackArgs,
+};
 use crate::exit::{self, Exit};
 use anyhow::{Context, anyhow, bail};
-use control::{Client, Deployed, NewFunction};
+use control::{Behavior, Client, Deployed, NewDistribution, NewFunction};
 use std::path::Path;
 use std::time::Instant;
 
@@ -16,7 +18,17 @@ pub(crate) fn deploy(args: &DeployArgs) -> anyhow::Result<Exit> {
     };
     let new = NewFunction { runtime: args.runtime.clone(), handler: args.handler.clone() };
     with_client(&args.config, async |client| {
-        let deployed = client.deploy(&name, &args.code, &new).await?;
+        let mut deployed = client.deploy(&name, &args.code, &new).await?;
+        if let Some(event) = args.event {
+            let place = Behavior {
+                distribution: args.distribution.as_deref(),
+                path: args.path.as_deref(),
+                event: event.name(),
+            };
+            let associated = client.associate(&name, &deployed.version, &place).await?;
+            deployed.distributions.retain(|id| *id != associated);
+            deployed.distributions.push(associated);
+        }
         Ok(vec![said(&name, &deployed, started)])
     })
 }
@@ -30,11 +42,41 @@ pub(crate) fn rollback(args: &RollbackArgs) -> anyhow::Result<Exit> {
 }
 
 pub(crate) fn functions(args: &ConfigArgs) -> anyhow::Result<Exit> {
-    with_client(&args.config, async |client| client.functions().await)
+    let none = "no functions yet: `selvedge deploy DIR` makes one";
+    with_client(&args.config, async |client| client.functions().await.map(|lines| or_none(lines, none)))
 }
 
-pub(crate) fn distributions(args: &ConfigArgs) -> anyhow::Result<Exit> {
-    with_client(&args.config, async |client| client.distributions().await)
+pub(crate) fn distributions(args: &DistributionsArgs) -> anyhow::Result<Exit> {
+    let none = "no distributions yet: `selvedge distributions create --origin URL` makes one";
+    match &args.command {
+        None => with_client(&args.list.config, async |client| {
+            client.distributions().await.map(|lines| or_none(lines, none))
+        }),
+        Some(DistributionsCommand::Create(args)) => create(args),
+    }
+}
+
+fn create(args: &CreateArgs) -> anyhow::Result<Exit> {
+    let managed = deployment::managed_cache_policies();
+    let Some((id, _)) = managed.iter().find(|(_, policy)| policy.name == args.cache) else {
+        let known: Vec<&str> = managed.iter().map(|(_, policy)| policy.name.as_str()).collect();
+        bail!("--cache {:?} is not one of {}", args.cache, known.join(", "));
+    };
+    let (origin, domains, cache_policy) = (args.origin.clone(), args.domains.clone(), (*id).to_owned());
+    let new = NewDistribution { origin, domains, cache_policy };
+    with_client(&args.config, async |client| {
+        let (id, domain) = client.create_distribution(&new).await?;
+        let domains: Vec<&str> = args.domains.iter().chain([&domain]).map(String::as_str).collect();
+        Ok(vec![format!("{id} is live as {}", domains.join(", "))])
+    })
+}
+
+/// For people an empty list is no answer; a script counts lines of standard output.
+fn or_none(lines: Vec<String>, none: &str) -> Vec<String> {
+    if lines.is_empty() {
+        eprintln!("{none}");
+    }
+    lines
 }
 
 pub(crate) fn queue(command: &QueueCommand) -> anyhow::Result<Exit> {
@@ -72,7 +114,7 @@ fn said(name: &str, deployed: &Deployed, started: Instant) -> String {
     let took = started.elapsed().as_millis();
     let version = &deployed.version;
     match &deployed.distributions[..] {
-        [] => format!("{name}:{version} is published after {took} ms; no distribution needed a change"),
+        [] => format!("{name}:{version} is published after {took} ms; no distribution uses it, --event EVENT lets one"),
         changed => format!("{name}:{version} is live in {} after {took} ms", changed.join(", ")),
     }
 }

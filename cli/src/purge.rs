@@ -28,6 +28,11 @@ fn distribution(args: &PurgeArgs, config: &Config) -> anyhow::Result<String> {
         config.deployment.distributions.iter().map(|distribution| distribution.name.as_str()).collect();
     match names[..] {
         [only] => Ok(only.to_owned()),
+        [] if config.server.control.is_some() => {
+            bail!(
+                "which distribution? Say --distribution and the id or a domain of one that `selvedge distributions` lists"
+            )
+        }
         [] => bail!("{} has no distribution", args.config.display()),
         _ => bail!("which distribution? Say --distribution and one of {}", names.join(", ")),
     }

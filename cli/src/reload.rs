@@ -2,7 +2,8 @@
 //! swap. A deployment that fails a step is refused with its reasons, and the
 //! one before stays.
 
-use crate::watch::Watch;
+use crate::dev::Session;
+use crate::watch::{Heed, Watch};
 use anyhow::{Context, anyhow, bail};
 use control::Order;
 use deployment::{AccessControl, Added, Config, Deployment, Origin, OriginKind, Problems, Server};
@@ -11,47 +12,102 @@ use proxy::Live;
 use proxy::control::{Client, Invalidation};
 use proxy::directory::DirectoryOrigins;
 use std::collections::HashMap;
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread::available_parallelism;
 use std::time::Duration;
 use tokio::signal::unix::Signal;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout, timeout_at};
 
-/// A change is acted on when nothing changed for this long, at most [`SETTLE_MAX`] after the first.
-const SETTLE: Duration = Duration::from_millis(200);
-const SETTLE_MAX: Duration = Duration::from_secs(2);
+/// When changes are acted on.
+#[derive(Clone, Copy, Debug)]
+struct Settle {
+    /// Nothing changed for this long…
+    quiet: Duration,
+    /// … or the first change is this long ago.
+    max: Duration,
+}
+
+const SETTLE: Settle = Settle { quiet: Duration::from_millis(200), max: Duration::from_secs(2) };
+/// Of whole files that a person saves, one or a few.
+const SETTLE_DEV: Settle = Settle { quiet: Duration::from_millis(5), max: Duration::from_millis(500) };
 
 /// Functions that are ready, with what they were made from.
 #[derive(Default)]
 pub(crate) struct Prepared {
-    by_name: HashMap<String, (FunctionConfig, PackageDigest, Arc<Function>)>,
+    by_name: HashMap<String, Ready>,
 }
+
+type Ready = (FunctionConfig, PackageDigest, Arc<Function>);
 
 impl Prepared {
     /// Prepares the functions of a deployment; those that are in `self` already,
     /// with the same configuration and code, stay as they are, warm.
     pub(crate) async fn next(&self, functions: &Arc<Functions>, deployment: &Deployment) -> anyhow::Result<Prepared> {
-        let mut by_name = HashMap::new();
+        let mut preparing = JoinSet::new();
+        let at_once = Arc::new(Semaphore::new(available_parallelism().map_or(1, NonZero::get)));
         for (name, config) in &deployment.functions {
-            let checked = config.clone();
-            let package = tokio::task::spawn_blocking(move || functions::check_package(&checked))
-                .await
-                .context("the check of a package panicked")?
-                .map_err(|error| anyhow!("function {name}: {error}"))?;
-            let function = match self.by_name.get(name) {
-                Some((was, digest, function)) if was == config && *digest == package => Arc::clone(function),
-                _ => functions.prepare(config).await.map_err(|error| anyhow!("{error}"))?,
-            };
-            by_name.insert(name.clone(), (config.clone(), package, function));
+            let (name, config, before) = (name.clone(), config.clone(), self.by_name.get(name).cloned());
+            let (functions, at_once) = (Arc::clone(functions), Arc::clone(&at_once));
+            preparing.spawn(async move {
+                let _one = at_once.acquire_owned().await;
+                let ready = prepare(&functions, &config, before).await;
+                (name, ready)
+            });
         }
+        let mut all: Vec<(String, anyhow::Result<Ready>)> = preparing.join_all().await;
+        // The same error first, however long each took.
+        all.sort_by(|(one, _), (other, _)| one.cmp(other));
+        let by_name = all.into_iter().map(|(name, ready)| Ok((name, ready?))).collect::<anyhow::Result<_>>()?;
         Ok(Prepared { by_name })
+    }
+
+    /// The functions that `before` had not, or had with other code or configuration.
+    fn renewed_since(&self, before: &Prepared) -> Vec<String> {
+        let had = |name: &str, function: &Arc<Function>| {
+            before.by_name.get(name).is_some_and(|(_, _, other)| Arc::ptr_eq(other, function))
+        };
+        let renewed = self.by_name.iter().filter(|(name, (_, _, function))| !had(name, function));
+        let mut names: Vec<String> = renewed.map(|(name, _)| name.clone()).collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// Those of these functions whose code does not load.
+    async fn broken(&self, names: &[String]) -> Vec<String> {
+        let mut broken = Vec::new();
+        for name in names {
+            if let Some((_, _, function)) = self.by_name.get(name)
+                && function.init_error().await.is_some()
+            {
+                broken.push(name.clone());
+            }
+        }
+        broken
     }
 
     /// For [`Live`].
     pub(crate) fn functions(&self) -> HashMap<String, Arc<Function>> {
         self.by_name.iter().map(|(name, (_, _, function))| (name.clone(), Arc::clone(function))).collect()
     }
+}
+
+/// One function, as it was `before` when nothing of it changed.
+async fn prepare(functions: &Arc<Functions>, config: &FunctionConfig, before: Option<Ready>) -> anyhow::Result<Ready> {
+    let checked = config.clone();
+    let known = functions.known();
+    let package = tokio::task::spawn_blocking(move || functions::check_package_of(&checked, &known))
+        .await
+        .context("the check of a package panicked")?
+        .map_err(|error| anyhow!("function {}: {error}", config.name))?;
+    if let Some(ready) = before.filter(|(was, digest, _)| was == config && *digest == package) {
+        return Ok(ready);
+    }
+    let function = functions.prepare(config).await.map_err(|error| anyhow!("{error}"))?;
+    Ok((config.clone(), package, function))
 }
 
 /// What a running edge was made from, and where the next deployment goes.
@@ -65,13 +121,19 @@ pub(crate) struct Reload {
     /// What the control plane adds to the file.
     pub(crate) added: Added,
     pub(crate) orders: mpsc::Receiver<Order>,
+    /// Of `selvedge dev`.
+    pub(crate) dev: Option<Arc<Session>>,
 }
 
 impl Reload {
     /// Reloads on SIGHUP and on changes of the files, until it is aborted.
     pub(crate) async fn run(mut self, mut hangup: Signal) {
         let (sender, mut changes) = mpsc::channel(1);
-        let mut watch = match Watch::start(sender.clone()) {
+        let (heed, pace) = match self.dev {
+            None => (Heed::Changes, SETTLE),
+            Some(_) => (Heed::Saves, SETTLE_DEV),
+        };
+        let mut watch = match Watch::start(sender.clone(), heed) {
             Ok(watch) => Some(watch),
             Err(error) => {
                 tracing::warn!(%error, "cannot watch files; use SIGHUP after changes");
@@ -84,13 +146,16 @@ impl Reload {
             }
             tokio::select! {
                 _ = hangup.recv() => {}
-                _ = changes.recv() => settle(&mut changes).await,
+                _ = changes.recv() => settle(&mut changes, pace).await,
                 Some(order) = self.orders.recv() => {
                     self.follow(order).await;
                     continue;
                 }
             }
-            if let Err(error) = self.reload().await {
+            let Err(error) = self.reload().await else { continue };
+            if let Some(dev) = &self.dev {
+                dev.refused(&error);
+            } else {
                 for reason in format!("{error:#}").lines() {
                     tracing::error!("{reason}");
                 }
@@ -126,9 +191,25 @@ impl Reload {
         })
     }
 
+    /// Takes out of the cache what functions made that are others now.
+    async fn forget_responses(&self, dev: &Session) {
+        if !dev.caches() {
+            return;
+        }
+        let client = Client::new(&self.server.data_dir);
+        for distribution in &self.live.load().deployment.distributions {
+            let invalidation = Invalidation { distribution: distribution.name.clone(), items: vec!["/*".to_owned()] };
+            if let Err(error) = client.invalidate(&invalidation).await {
+                tracing::warn!(%error, "what is in the cache stays");
+            }
+        }
+    }
+
     async fn reload(&mut self) -> anyhow::Result<()> {
-        let (file, added) = (self.file.clone(), self.added.clone());
-        let config = tokio::task::spawn_blocking(move || deployment::load_with(&file, &added))
+        let started = Instant::now();
+        let (file, dev) = (self.file.clone(), self.dev.clone());
+        let added = Added { known: self.functions.known(), ..self.added.clone() };
+        let config = tokio::task::spawn_blocking(move || load(&file, &added, dev.as_deref()))
             .await
             .context("the check of the configuration panicked")??;
         let deployment = accept(&self.file, &self.server, config)?;
@@ -138,15 +219,32 @@ impl Reload {
             tracing::info!(deployment = %digest, "nothing changed");
             return Ok(());
         }
-        let started = Instant::now();
         let prepared = self.prepared.next(&self.functions, &deployment).await?;
         self.directories.add(directories(&deployment)).map_err(|error| anyhow!("{error}"))?;
         let before = self.live.swap(deployment, prepared.functions());
+        let renewed = prepared.renewed_since(&self.prepared);
         self.prepared = prepared;
+        if let Some(dev) = self.dev.clone() {
+            let took = started.elapsed();
+            self.forget_responses(&dev).await;
+            dev.reloaded(&renewed, &self.prepared.broken(&renewed).await, took);
+        }
         let prepare_ms = started.elapsed().as_millis();
         tracing::info!(deployment = %digest, before = %before.deployment.digest, %prepare_ms, "deployment swapped");
         Ok(())
     }
+}
+
+/// The configuration as it is now.
+fn load(file: &Path, added: &Added, dev: Option<&Session>) -> anyhow::Result<Config> {
+    if let Some(dev) = dev {
+        dev.refresh()?;
+    }
+    let config = deployment::load_with(file, added)?;
+    Ok(match dev {
+        Some(dev) => dev.adapt(config),
+        None => config,
+    })
 }
 
 /// The origins of a deployment that are directories.
@@ -176,10 +274,10 @@ fn accept(file: &Path, server: &Server, config: Config) -> anyhow::Result<Deploy
     Ok(config.deployment)
 }
 
-/// Returns when no change came for [`SETTLE`].
-async fn settle(changes: &mut mpsc::Receiver<()>) {
-    let latest = Instant::now() + SETTLE_MAX;
-    let quiet = async { while let Ok(Some(())) = timeout(SETTLE, changes.recv()).await {} };
+/// Returns when it is time to act on changes.
+async fn settle(changes: &mut mpsc::Receiver<()>, pace: Settle) {
+    let latest = Instant::now() + pace.max;
+    let quiet = async { while let Ok(Some(())) = timeout(pace.quiet, changes.recv()).await {} };
     // Either way it is time.
     let _ = timeout_at(latest, quiet).await;
 }
@@ -213,9 +311,9 @@ mod tests {
             }
         });
         let started = Instant::now();
-        settle(&mut changes).await;
+        settle(&mut changes, SETTLE).await;
         let elapsed = started.elapsed();
-        assert!(elapsed >= SETTLE_MAX && elapsed < 2 * SETTLE_MAX, "{elapsed:?}");
+        assert!(elapsed >= SETTLE.max && elapsed < 2 * SETTLE.max, "{elapsed:?}");
         noise.abort();
     }
 }

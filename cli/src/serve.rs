@@ -2,6 +2,7 @@
 //! until a signal ends it.
 
 use crate::args::{LogFormat, ServeArgs};
+use crate::dev::Session;
 use crate::exit::{self, Exit};
 use crate::reload::{self, Prepared, Reload};
 use crate::runtime;
@@ -12,9 +13,11 @@ use deployment::{Added, Config, Deployment};
 use functions::{Functions, LogSink, SandboxDemand};
 use proxy::directory::DirectoryOrigins;
 use proxy::geo::Geo;
-use proxy::{Edge, Live, listen};
+use proxy::listen::{self, Listeners};
+use proxy::{Edge, Live};
 use std::io::IsTerminal;
-use std::path::Path;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::signal::unix::{SignalKind, signal};
@@ -22,7 +25,7 @@ use tokio::sync::{mpsc, watch};
 use tracing_subscriber::EnvFilter;
 
 /// What is logged when it is not set: this program's own words, and warnings of its libraries.
-const LOG_VARIABLE: &str = "SELVEDGE_LOG";
+pub(crate) const LOG_VARIABLE: &str = "SELVEDGE_LOG";
 const LOG_DEFAULT: &str = "warn,selvedge=info,access=info,hook=info,edge=info,certs=info,control=info,deployment=info,\
     functions=info,proxy=info";
 /// Of the control plane, that wait for the edge.
@@ -37,15 +40,30 @@ pub(crate) fn serve(args: &ServeArgs) -> anyhow::Result<Exit> {
     };
     let sink = if args.function_logs { LogSink::FilesAndTerminal } else { LogSink::Files };
     let demand = if args.require_sandbox { SandboxDemand::Whole } else { SandboxDemand::WhatThereIs };
-    runtime::tokio(&config.server)?.block_on(run(&file, config, (sink, demand)))?;
+    let tokio = runtime::tokio(&config.server)?;
+    tokio.block_on(run(Start { file, config, sink, demand, dev: None }))?;
     Ok(Exit::Done)
 }
 
-async fn run(file: &Path, config: Config, (sink, demand): (LogSink, SandboxDemand)) -> anyhow::Result<()> {
-    let Config { server, deployment } = config;
+/// What an edge is started with.
+pub(crate) struct Start {
+    pub(crate) file: PathBuf,
+    pub(crate) config: Config,
+    pub(crate) sink: LogSink,
+    pub(crate) demand: SandboxDemand,
+    /// Of `selvedge dev`.
+    pub(crate) dev: Option<Arc<Session>>,
+}
+
+/// Serves until a signal ends it.
+///
+/// # Errors
+/// What it needs cannot be had.
+pub(crate) async fn run(start: Start) -> anyhow::Result<()> {
+    let Start { file, config: Config { server, deployment }, sink, demand, dev } = start;
     let plane = server.control.as_ref().map(|settings| Control::open(settings, &server.data_dir));
     let plane = plane.transpose().map_err(|error| anyhow!("{error}"))?;
-    let (added, deployment) = with_control_plane(file, plane.as_ref(), deployment)?;
+    let (added, deployment) = with_control_plane(&file, plane.as_ref(), deployment)?;
     // Before anything listens, so that no signal ends the process by default.
     let hangup = signal(SignalKind::hangup()).context("cannot receive SIGHUP")?;
     let shutdown = stop_signals()?;
@@ -63,12 +81,9 @@ async fn run(file: &Path, config: Config, (sink, demand): (LogSink, SandboxDeman
     let geo = server.geo_database.as_deref().map(Geo::open).transpose().map_err(|error| anyhow!("{error}"))?;
     let edge =
         Edge::new(&server, Arc::clone(&live), Arc::new(move |directory| sockets.socket(directory)))?.locating(geo);
+    let edge = edge.explaining(dev.as_deref().map(Session::explain));
     let listeners = listen::bind(&server, store).map_err(|error| anyhow!("{error}"))?;
-    for (scheme, addresses) in [("http", listeners.http_addresses()), ("https", listeners.https_addresses())] {
-        for address in addresses {
-            tracing::info!("listening on {scheme}://{address}");
-        }
-    }
+    tell_addresses(&listeners, dev.as_deref(), &live);
     let control = edge.control(&server.data_dir).context("the control socket and the invalidations in data_dir")?;
     let control = tokio::spawn(control.serve());
     let metrics = match server.metrics {
@@ -80,8 +95,8 @@ async fn run(file: &Path, config: Config, (sink, demand): (LogSink, SandboxDeman
     };
     let (orders, received) = mpsc::channel(ORDERS_MAX);
     let plane = plane.map(|plane| tokio::spawn(serve_control(plane, Arc::clone(&functions), orders)));
-    let (file, stops) = (file.to_path_buf(), Arc::clone(&functions));
-    let reload = Reload { file, server, functions, prepared, live, directories, added, orders: received };
+    let stops = Arc::clone(&functions);
+    let reload = Reload { file, server, functions, prepared, live, directories, added, orders: received, dev };
     let reload = tokio::spawn(reload.run(hangup));
     listeners.run(edge, shutdown).await;
     reload.abort();
@@ -93,6 +108,18 @@ async fn run(file: &Path, config: Config, (sink, demand): (LogSink, SandboxDeman
     stops.stop().await;
     tracing::info!("stopped");
     Ok(())
+}
+
+fn tell_addresses(listeners: &Listeners, dev: Option<&Session>, live: &Live) {
+    let http = listeners.http_addresses().into_iter().map(|address| ("http", address));
+    let https = listeners.https_addresses().into_iter().map(|address| ("https", address));
+    let addresses: Vec<(&str, SocketAddr)> = http.chain(https).collect();
+    for (scheme, address) in &addresses {
+        tracing::info!("listening on {scheme}://{address}");
+    }
+    if let Some(dev) = dev {
+        dev.started(&addresses, &live.load().deployment);
+    }
 }
 
 /// What the control plane adds, and the deployment together with it.

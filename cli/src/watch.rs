@@ -3,7 +3,8 @@
 
 use deployment::Deployment;
 use functions::PackageSource;
-use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher};
+use notify::event::{AccessKind, AccessMode, ModifyKind};
+use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,12 +20,14 @@ pub(crate) struct Watch {
 
 impl Watch {
     /// Changes are sent to `changes`; a full channel is word enough.
-    pub(crate) fn start(changes: mpsc::Sender<()>) -> notify::Result<Watch> {
+    pub(crate) fn start(changes: mpsc::Sender<()>, heed: Heed) -> notify::Result<Watch> {
         let relevant: Arc<Mutex<Vec<PathBuf>>> = Arc::default();
         let seen = Arc::clone(&relevant);
         let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
             let counts = match event {
-                Ok(event) => is_relevant(&event, &seen.lock().unwrap_or_else(PoisonError::into_inner)),
+                Ok(event) => {
+                    heed.counts(&event) && is_relevant(&event, &seen.lock().unwrap_or_else(PoisonError::into_inner))
+                }
                 Err(error) => {
                     tracing::warn!(%error, "a watched file may have changed unseen; SIGHUP reads all again");
                     false
@@ -85,10 +88,51 @@ fn credentials(deployment: &Deployment) -> impl Iterator<Item = &Path> {
     origins.filter_map(|origin| origin.access_control.as_ref()?.credentials_file())
 }
 
-/// Reading a file is an event too; it does not count.
 fn is_relevant(event: &Event, relevant: &[PathBuf]) -> bool {
-    !event.kind.is_access() && event.paths.iter().any(|path| relevant.iter().any(|place| path.starts_with(place)))
+    event.paths.iter().any(|path| relevant.iter().any(|place| path.starts_with(place)))
 }
+
+/// Which events are changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Heed {
+    /// Everything but reading.
+    Changes,
+    /// That a file is whole: it was closed after it was written, or took the place of another one. What
+    /// editors keep beside a file does not count.
+    Saves,
+}
+
+impl Heed {
+    fn counts(self, event: &Event) -> bool {
+        if self == Heed::Changes {
+            return !event.kind.is_access();
+        }
+        let kind = match event.kind {
+            EventKind::Access(AccessKind::Close(AccessMode::Write)) => true,
+            // A new file is written and closed next; a link is whole.
+            EventKind::Create(_) => event.paths.iter().any(|path| is_whole(path)),
+            EventKind::Modify(ModifyKind::Data(_)) | EventKind::Access(_) => false,
+            EventKind::Modify(_) | EventKind::Remove(_) | EventKind::Any | EventKind::Other => true,
+        };
+        kind && event.paths.iter().any(|path| !is_beside(path))
+    }
+}
+
+fn is_whole(path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    path.symlink_metadata().is_ok_and(|metadata| !metadata.is_file() || metadata.nlink() > 1)
+}
+
+/// Of an editor: a swap file, a backup, or vim's attempt whether it may write; or git's own.
+fn is_beside(path: &Path) -> bool {
+    if path.components().any(|part| part.as_os_str() == ".git") {
+        return true;
+    }
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    name.ends_with('~') || name == "4913" || (name.starts_with('.') && SWAPS.iter().any(|end| name.ends_with(end)))
+}
+
+const SWAPS: [&str; 4] = [".swp", ".swx", ".swo", ".tmp"];
 
 #[cfg(test)]
 mod tests {
@@ -110,7 +154,7 @@ mod tests {
         fs::write(&file, "[functions.f]\ncode = 'code'\n").unwrap();
         let deployment = deployment::load(&file).unwrap().deployment;
         let (sender, mut changes) = mpsc::channel(1);
-        let mut watch = Watch::start(sender).unwrap();
+        let mut watch = Watch::start(sender, Heed::Changes).unwrap();
         watch.follow(&file, &deployment);
 
         fs::write(dir.join("other.txt"), "x").unwrap();
@@ -124,6 +168,34 @@ mod tests {
         while tokio::time::timeout(Duration::from_millis(200), changes.recv()).await.is_ok() {}
         fs::write(dir.join("new"), "").unwrap();
         fs::rename(dir.join("new"), &file).unwrap();
+        assert!(hears(&mut changes).await);
+    }
+
+    #[tokio::test]
+    async fn a_save_is_a_file_that_is_whole() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = root.path().canonicalize().unwrap();
+        fs::create_dir(dir.join("code")).unwrap();
+        fs::write(dir.join("code/index.mjs"), "export const handler = 1;").unwrap();
+        let file = dir.join("selvedge.toml");
+        fs::write(&file, "[functions.f]\ncode = 'code'\n").unwrap();
+        let deployment = deployment::load(&file).unwrap().deployment;
+        let (sender, mut changes) = mpsc::channel(1);
+        let mut watch = Watch::start(sender, Heed::Saves).unwrap();
+        watch.follow(&file, &deployment);
+
+        let mut open = fs::File::create(dir.join("code/index.mjs")).unwrap();
+        std::io::Write::write_all(&mut open, b"export const").unwrap();
+        fs::write(dir.join("code/.index.mjs.swp"), "x").unwrap();
+        fs::write(dir.join("code/index.mjs~"), "x").unwrap();
+        assert!(tokio::time::timeout(Duration::from_millis(200), changes.recv()).await.is_err());
+        drop(open);
+        assert!(hears(&mut changes).await);
+
+        while tokio::time::timeout(Duration::from_millis(200), changes.recv()).await.is_ok() {}
+        fs::write(dir.join("code/.new.tmp"), "export const handler = 2;").unwrap();
+        assert!(tokio::time::timeout(Duration::from_millis(200), changes.recv()).await.is_err());
+        fs::rename(dir.join("code/.new.tmp"), dir.join("code/index.mjs")).unwrap();
         assert!(hears(&mut changes).await);
     }
 }

@@ -185,6 +185,22 @@ async fn people_without_aws_s_tools_deploy_look_and_roll_back() {
     assert!(listed.contains("enabled, kept.test ") && listed.contains("functions kept:2"), "{listed}");
     assert!(selvedge(place, &["rollback", "kept"]).starts_with("kept:1 is live in E"));
     assert_eq!(asked().await.text(), "kept");
+    let code = "export const handler = async (): Promise<object> => ({ status: '200', body: 'another' });";
+    std::fs::create_dir(place.join("another")).expect("the directory can be made");
+    std::fs::write(place.join("another/index.ts"), code).expect("the code can be written");
+    let said = selvedge(place, &["deploy", "another"]);
+    assert!(said.contains("no distribution uses it, --event EVENT lets one"), "{said}");
+    let words = ["deploy", "another", "--event", "viewer-request", "--distribution", "kept.test"];
+    let said = selvedge(place, &words);
+    assert!(said.starts_with("another:") && said.contains(" is live in E"), "{said}");
+    assert_eq!(asked().await.text(), "another");
+    assert!(selvedge(place, &["purge", "--distribution", "kept.test", "/*"]).contains("1 item invalidated"));
+    let origin = Origin::start().await;
+    let said = selvedge(place, &["distributions", "create", "--origin", &origin.url(), "--domain", "made.test"]);
+    assert!(said.contains(" is live as made.test, d"), "{said}");
+    assert_eq!(controlled.edge.ask(Ask::get("/a").host("made.test")).await.text(), "origin says /a");
+    selvedge(place, &["deploy", "another", "--event", "viewer-request", "--distribution", "made.test"]);
+    assert_eq!(controlled.edge.ask(Ask::get("/a").host("made.test")).await.text(), "another");
     controlled.edge.logged("kept", "REPORT RequestId").await;
     assert!(selvedge(place, &["logs", "kept", "-n", "1"]).contains("REPORT RequestId"));
 }

@@ -123,6 +123,20 @@ fn every_test_and_case_that_python_md_names_is_there() {
 }
 
 #[test]
+fn every_test_that_dev_md_names_is_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ is in the repository");
+    let page = fs::read_to_string(root.join("docs/dev.md")).unwrap();
+    let mut sources = fs::read_to_string(root.join("tests/tests/dev.rs")).unwrap();
+    add_sources(&root.join("js-runtime/tests"), &mut sources);
+    let is_test = |name: &&str| name.matches('_').count() >= 3 && !name.contains(['/', '.', ' ']);
+    let named: Vec<&str> = page.split('`').skip(1).step_by(2).filter(is_test).collect();
+    assert!(named.len() > 5, "{} tests are named", named.len());
+    for name in named {
+        assert!(sources.contains(&format!("fn {name}(")), "no test {name}");
+    }
+}
+
+#[test]
 fn every_test_that_layers_md_names_is_there() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ is in the repository");
     let page = fs::read_to_string(root.join("docs/layers.md")).unwrap();

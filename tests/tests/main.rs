@@ -16,6 +16,7 @@ mod crash;
 mod custom;
 mod demo;
 mod destinations;
+mod dev;
 mod disk_cache;
 mod documents;
 mod events;

@@ -1,5 +1,6 @@
 //! The arguments of what the control plane is asked for by people of its machine.
 
+use super::HookEvent;
 use clap::{Args as ClapArgs, Subcommand};
 use std::path::PathBuf;
 
@@ -57,6 +58,18 @@ pub(crate) struct DeployArgs {
     #[arg(long, value_name = "NAME")]
     pub(crate) function: Option<String>,
 
+    /// Let it run at this event of a distribution from now on, if it does not already
+    #[arg(long, value_enum)]
+    pub(crate) event: Option<HookEvent>,
+
+    /// Which one, by its id or one of its domains; not needed when there is only one
+    #[arg(long, value_name = "ID|DOMAIN", requires = "event")]
+    pub(crate) distribution: Option<String>,
+
+    /// In which of its cache behaviors; the default one when it is not given
+    #[arg(long, value_name = "PATTERN", requires = "event")]
+    pub(crate) path: Option<String>,
+
     /// Of a new function
     #[arg(long, default_value = "nodejs22.x")]
     pub(crate) runtime: String,
@@ -86,6 +99,47 @@ pub(crate) struct RollbackArgs {
 
 #[derive(ClapArgs, Debug)]
 pub(crate) struct ConfigArgs {
+    /// The configuration file that the edge runs with
+    #[arg(long, value_name = "FILE", default_value = "selvedge.toml")]
+    pub(crate) config: PathBuf,
+}
+
+#[derive(ClapArgs, Debug)]
+pub(crate) struct DistributionsArgs {
+    #[command(flatten)]
+    pub(crate) list: ConfigArgs,
+
+    #[command(subcommand)]
+    pub(crate) command: Option<DistributionsCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DistributionsCommand {
+    /// Make a distribution: an origin behind the edge's cache, for functions to run in front of
+    #[command(after_help = "\
+It serves when this returns: http for the domains, and for its own, which is printed. CloudFront's
+API, or a [distributions] table of the configuration, says everything else.
+
+Examples:
+  selvedge distributions create --origin https://origin.example.com --domain www.example.com
+  selvedge deploy functions/hello --event viewer-response")]
+    Create(CreateArgs),
+}
+
+#[derive(ClapArgs, Debug)]
+pub(crate) struct CreateArgs {
+    /// Where responses come from
+    #[arg(long, value_name = "URL")]
+    pub(crate) origin: String,
+
+    /// A host name of viewers; may be said again
+    #[arg(long = "domain", value_name = "NAME")]
+    pub(crate) domains: Vec<String>,
+
+    /// The managed cache policy of its default behavior
+    #[arg(long, value_name = "NAME", default_value = "CachingOptimized")]
+    pub(crate) cache: String,
+
     /// The configuration file that the edge runs with
     #[arg(long, value_name = "FILE", default_value = "selvedge.toml")]
     pub(crate) config: PathBuf,
