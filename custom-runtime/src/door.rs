@@ -4,12 +4,11 @@
 use crate::watched::watch;
 use anyhow::bail;
 use environment::{Frame, FrameDecoder};
-use nix::cmsg_space;
-use nix::errno::Errno;
-use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
-use std::io::{self, IoSliceMut};
+use nix::sys::socket::MsgFlags;
+use sandbox::receive_attached;
+use std::io;
 use std::net::TcpStream;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -23,7 +22,7 @@ impl Door {
     /// Waits for the first frame on an environment's socket, which brings it.
     pub(crate) fn receive(stream: &UnixStream) -> anyhow::Result<Door> {
         let mut frame = [0; FRAME_BYTES];
-        let (length, attached) = receive(stream, &mut frame, MsgFlags::MSG_WAITALL)?;
+        let (length, attached) = receive_attached(stream, &mut frame, MsgFlags::MSG_WAITALL)?;
         let mut decoder = FrameDecoder::default();
         decoder.buffer().extend_from_slice(&frame[..length]);
         match (decoder.next_frame()?, attached) {
@@ -47,7 +46,7 @@ impl Open {
     /// The next connection.
     pub(crate) async fn next(&self) -> io::Result<tokio::net::TcpStream> {
         loop {
-            let read = |socket: &OwnedFd| receive(socket, &mut [0], MsgFlags::MSG_DONTWAIT);
+            let read = |socket: &OwnedFd| receive_attached(socket, &mut [0], MsgFlags::MSG_DONTWAIT);
             let (length, attached) = self.socket.async_io(Interest::READABLE, read).await?;
             match attached {
                 Some(connection) => {
@@ -60,26 +59,6 @@ impl Open {
                 // No descriptor was left for it: whoever connects sees it closed.
                 None => {}
             }
-        }
-    }
-}
-
-fn receive(socket: &impl AsRawFd, bytes: &mut [u8], flags: MsgFlags) -> io::Result<(usize, Option<OwnedFd>)> {
-    let mut space = cmsg_space!([RawFd; 1]);
-    loop {
-        let mut parts = [IoSliceMut::new(bytes)];
-        let received =
-            recvmsg::<()>(socket.as_raw_fd(), &mut parts, Some(&mut space), flags | MsgFlags::MSG_CMSG_CLOEXEC);
-        match received {
-            Ok(message) => {
-                let attached = message.cmsgs()?.find_map(|part| match part {
-                    ControlMessageOwned::ScmRights(numbers) => numbers.first().copied().map(sandbox::adopt),
-                    _ => None,
-                });
-                return Ok((message.bytes, attached));
-            }
-            Err(Errno::EINTR) => {}
-            Err(error) => return Err(error.into()),
         }
     }
 }

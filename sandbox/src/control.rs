@@ -1,14 +1,14 @@
 //! The socket between a PoP and a zygote or template: one JSON message per
 //! `SOCK_SEQPACKET` packet, at most one descriptor attached to each.
 
+use crate::attached::receive_attached;
 use crate::fork::adopt;
 use crate::request::{Packet, Request};
 use environment::{ControlReply, ErrorPayload};
-use nix::cmsg_space;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
-use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recv, recvmsg, sendmsg};
-use std::io::{self, IoSlice, IoSliceMut};
+use nix::sys::socket::{ControlMessage, MsgFlags, recv, sendmsg};
+use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 /// This process's end of a control socket.
@@ -42,24 +42,11 @@ impl Control {
     pub(crate) fn receive(&self) -> io::Result<Option<(Request, Option<OwnedFd>)>> {
         let Some(length) = self.next_length()? else { return Ok(None) };
         let mut packet = Packet(vec![0; length]);
-        let mut attached = cmsg_space!([RawFd; 1]);
-        let descriptor = loop {
-            let mut parts = [IoSliceMut::new(&mut packet.0)];
-            let flags = MsgFlags::MSG_CMSG_CLOEXEC;
-            match recvmsg::<()>(self.socket.as_raw_fd(), &mut parts, Some(&mut attached), flags) {
-                Ok(message) => {
-                    let descriptor = message.cmsgs()?.find_map(|part| match part {
-                        ControlMessageOwned::ScmRights(numbers) => numbers.first().copied().map(adopt),
-                        _ => None,
-                    });
-                    break descriptor;
-                }
-                Err(Errno::EINTR) => {}
-                Err(Errno::ECONNRESET) => return Ok(None),
-                Err(error) => return Err(error.into()),
-            }
-        };
-        Ok(Some((Request::read(packet)?, descriptor)))
+        match receive_attached(&self.socket, &mut packet.0, MsgFlags::empty()) {
+            Ok((_, descriptor)) => Ok(Some((Request::read(packet)?, descriptor))),
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Waits for the next packet. Pages that are written to between two forks are copied: a buffer

@@ -4,6 +4,7 @@
 //! sandbox before it runs user code; its copies inherit it and add to it. No
 //! engine here: `js-runtime` loads and runs the code.
 
+mod attached;
 mod cell;
 mod children;
 mod code;
@@ -22,6 +23,7 @@ mod request;
 mod root;
 mod tmp;
 
+pub use attached::receive_attached;
 pub use cell::{Cell, Entry};
 pub use children::{AroundFork, Birth, Children, Source, restore_signals};
 pub use code::Code;
