@@ -15,6 +15,9 @@ pub enum Frame {
     /// PoP to environment, first, when the function is a custom runtime. Attached: a socket whose every packet
     /// brings one connection to the Runtime API.
     Door,
+    /// PoP to environment, first, when the manifest says that it may be inspected. Attached: the stream socket of
+    /// [`crate::inspector`].
+    Inspector,
     /// Environment to PoP, before it is ready: it has extensions, which are to hear of its end.
     Lingers,
     /// PoP to environment that lingers: it ends, within `limits::SHUTDOWN_MAX`.
@@ -96,6 +99,7 @@ const STOPPED: u8 = 9;
 const DOOR: u8 = 10;
 const LINGERS: u8 = 11;
 const SHUTDOWN: u8 = 12;
+const INSPECTOR: u8 = 13;
 
 const HEADER: usize = 5;
 
@@ -127,6 +131,7 @@ impl Frame {
                 INVOKE
             }
             Frame::Door => DOOR,
+            Frame::Inspector => INSPECTOR,
             Frame::Lingers => LINGERS,
             Frame::Shutdown(reason) => {
                 out.put_u8(match reason {
@@ -189,6 +194,7 @@ impl Frame {
                 Ok(Frame::Invoke { id: Uuid::from_bytes(id), deadline_unix_ms, event: body })
             }
             DOOR if length == 0 => Ok(Frame::Door),
+            INSPECTOR if length == 0 => Ok(Frame::Inspector),
             LINGERS if length == 0 => Ok(Frame::Lingers),
             SHUTDOWN if length == 1 => match body.get_u8() {
                 0 => Ok(Frame::Shutdown(Reason::Spindown)),
@@ -210,7 +216,7 @@ impl Frame {
                 (3, signal) => Ok(Frame::Exiting(Exiting::Signal(signal))),
                 _ => Err(malformed),
             },
-            INVOKE | DOOR | LINGERS | SHUTDOWN | READY | RESULT_TOO_LARGE | EXITING => Err(malformed),
+            INVOKE | DOOR | INSPECTOR | LINGERS | SHUTDOWN | READY | RESULT_TOO_LARGE | EXITING => Err(malformed),
             unknown => Err(FrameError::UnknownKind(unknown)),
         }
     }
@@ -271,6 +277,7 @@ mod tests {
         vec![
             Frame::Invoke { id: Uuid::from_u128(7), deadline_unix_ms: 12, event: Bytes::from_static(b"{}") },
             Frame::Door,
+            Frame::Inspector,
             Frame::Lingers,
             Frame::Shutdown(Reason::Spindown),
             Frame::Shutdown(Reason::Timeout),

@@ -5,13 +5,16 @@
 
 pub mod control;
 pub mod frame;
+pub mod inspector;
 pub mod limits;
 pub mod manifest;
 pub mod outcome;
 pub mod sandbox;
+pub mod suspension;
 
 pub use control::{ControlReply, ControlRequest, Exit};
 pub use frame::{Frame, FrameDecoder, FrameError};
-pub use manifest::{Initialization, Language, Manifest, Runtime};
+pub use manifest::{Initialization, Inspected, Language, Manifest, Runtime};
 pub use outcome::{ErrorPayload, Outcome, Throttle};
 pub use sandbox::{Layer, LayerState};
+pub use suspension::Suspension;

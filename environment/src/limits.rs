@@ -111,6 +111,12 @@ pub const URI_QUERY_MAX: usize = 8_191;
 /// a result of `RESULT_BYTES_MAX`.
 pub const FRAME_BYTES_MAX: usize = 16 * 1024 * 1024;
 
+/// Ours: a message of the inspector's protocol, bytes (the source of the largest package is one), the sessions
+/// of one environment, and how long invocations wait for an environment that somebody debugs.
+pub const INSPECTOR_MESSAGE_BYTES_MAX: usize = 64 * 1024 * 1024;
+pub const INSPECTOR_SESSIONS_MAX: usize = 16;
+pub const INSPECTED_WAIT_MAX: Duration = Duration::from_secs(24 * 3600);
+
 /// Whether this is an instrumented build of `fuzz/`.
 #[allow(unexpected_cfgs, reason = "set by cargo-fuzz, which no other build knows")]
 const FUZZING: bool = cfg!(fuzzing);

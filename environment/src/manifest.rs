@@ -30,6 +30,8 @@ pub struct Manifest {
     pub memory_mb: u32,
     pub timeout_ms: u64,
     pub initialization: Initialization,
+    /// Set where debuggers may attach to the environment, which then loads the code itself.
+    pub inspected: Option<Inspected>,
     /// Quota of an environment's /tmp, mebibytes, 512 to 10,240.
     pub tmp_mb: u32,
     pub log_group_name: String,
@@ -38,6 +40,14 @@ pub struct Manifest {
     pub log_bytes_max: usize,
     /// Bytes of the largest result the environment may send.
     pub result_bytes_max: usize,
+}
+
+/// What debuggers are told of a function.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Inspected {
+    /// Absolute path of the directory that whoever develops the function edits; `None` for an archive.
+    pub source_dir: Option<PathBuf>,
 }
 
 /// Where environments see the function's layers.

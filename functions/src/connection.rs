@@ -14,13 +14,13 @@ use crate::watch::{Memory, over_memory};
 use bytes::{Bytes, BytesMut};
 use environment::frame::Reason;
 use environment::limits::KILL_GRACE;
-use environment::{Frame, FrameDecoder};
+use environment::{Frame, FrameDecoder, Suspension};
 use std::io;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 /// One environment.
 #[derive(Debug)]
@@ -40,6 +40,8 @@ pub(crate) struct Environment {
     pub(crate) idle_lines: Vec<Bytes>,
     /// Where its `/tmp` is counted, when that is memory.
     pub(crate) scratch: Option<Arc<Holder>>,
+    /// Where debuggers may attach.
+    pub(crate) suspension: Option<Arc<Suspension>>,
     tmp: PathBuf,
     /// Whether it has extensions, which are told of its end, and why that is.
     lingers: bool,
@@ -61,12 +63,13 @@ pub(crate) struct Forked {
     pub(crate) pace: Pace,
     pub(crate) scratch: Option<Arc<Holder>>,
     pub(crate) exit: Exit,
+    pub(crate) suspension: Option<Arc<Suspension>>,
 }
 
 impl Environment {
     /// Takes over a forked environment; `tmp` is its private directory.
     pub(crate) fn new(forked: Forked, shared_bytes: u64, tmp: PathBuf, place: Place<Environment>) -> Environment {
-        let Forked { channel, child, pace, scratch, exit, .. } = forked;
+        let Forked { channel, child, pace, scratch, exit, suspension, .. } = forked;
         let (lingers, reason, memory_mb) = (false, Reason::Spindown, 0);
         let memory = Memory::of(&child, shared_bytes);
         let (decoder, out, idle_lines) = (FrameDecoder::default(), BytesMut::new(), Vec::new());
@@ -83,6 +86,7 @@ impl Environment {
             near,
             idle_lines,
             scratch,
+            suspension,
             tmp,
             lingers,
             reason,
@@ -91,6 +95,11 @@ impl Environment {
             exit,
             place,
         }
+    }
+
+    /// Whether a debugger is attached, or was since what it does has begun.
+    pub(crate) fn are_limits_suspended(&self) -> bool {
+        self.suspension.as_ref().is_some_and(|suspension| suspension.holds())
     }
 
     /// What it has at a deadline to end by itself. Programs are not asked to.
@@ -208,11 +217,11 @@ impl Environment {
         let limit = phase.limit() + self.grace();
         self.memory_mb = memory_mb;
         let over = over_memory(Memory::of(&self.child, self.memory.shared_bytes()), memory_mb);
+        let (of_time, of_memory) = (self.suspension.clone(), self.suspension.clone());
         tokio::select! {
-            ready = tokio::time::timeout(limit, self.ready_frame(phase, memory_mb, log)) => {
-                ready.unwrap_or_else(|_| Err(phase.failed(phase.timed_out())))
-            }
-            () = over => Err(phase.failed(phase.out_of_memory(memory_mb))),
+            ready = self.ready_frame(phase, memory_mb, log) => ready,
+            () = unless_suspended(of_time, sleep(limit)) => Err(phase.failed(phase.timed_out())),
+            () = unless_suspended(of_memory, over) => Err(phase.failed(phase.out_of_memory(memory_mb))),
         }
     }
 
@@ -237,6 +246,14 @@ impl Environment {
                 Err(error) => return Err(phase.broken(&error.to_string())),
             }
         }
+    }
+}
+
+/// Waits for a limit; for ever when a debugger has suspended that by then.
+async fn unless_suspended(suspension: Option<Arc<Suspension>>, limit: impl Future<Output = ()>) {
+    limit.await;
+    if suspension.is_some_and(|suspension| suspension.holds()) {
+        std::future::pending().await
     }
 }
 

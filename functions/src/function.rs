@@ -21,7 +21,7 @@ use crate::template::{self, BuildError, Kind, REBUILD_PAUSE, Template};
 use crate::zygote::Zygote;
 use bytes::{Bytes, BytesMut};
 use creation::NotCreated;
-use environment::limits::QUEUE_MAX_DEFAULT;
+use environment::limits::{INSPECTED_WAIT_MAX, QUEUE_MAX_DEFAULT};
 use environment::{ErrorPayload, Language, Manifest, Outcome, Throttle};
 use std::pin::Pin;
 use std::sync::{Arc, Weak};
@@ -143,7 +143,7 @@ impl Core {
             provisioned: scaling.provisioned,
             idle_max: scaling.idle_max,
             queue_max: QUEUE_MAX_DEFAULT,
-            wait_max: config.timeout,
+            wait_max: if manifest.inspected.is_some() { INSPECTED_WAIT_MAX } else { config.timeout },
         };
         let pool = Pool::new(&shared.capacity, limits);
         let name = Arc::from(config.name.as_str());
@@ -151,6 +151,11 @@ impl Core {
         let ceiling = shared.ceilings.join(&name, config.scaling.provisioned);
         let shared = Arc::clone(shared);
         Core { config, name, package, pool, progress, ceiling, manifest, zygote, shared, template }
+    }
+
+    /// Whether debuggers may attach to its one environment.
+    pub(crate) fn is_inspected(&self) -> bool {
+        self.manifest.inspected.is_some()
     }
 
     pub(crate) fn log(&self) -> &Log {
@@ -199,6 +204,10 @@ impl Core {
             return;
         }
         let filled = tokio::time::timeout(provision::FILL_MAX, provision::fill(&Arc::downgrade(self))).await;
+        // Code under development that does not load is tried again by the next invocation, or is mended.
+        if self.is_inspected() && matches!(filled, Ok(Err(_))) {
+            return;
+        }
         if !matches!(filled, Ok(Ok(()))) {
             let provisioned = self.config.scaling.provisioned;
             tracing::error!(function = %self.name, provisioned, "not all provisioned environments are there yet");

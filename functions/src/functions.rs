@@ -3,12 +3,14 @@
 //! and whenever a deployment is prepared.
 
 use crate::ceiling::Ceilings;
-use crate::config::{FunctionConfig, SnapStart};
+use crate::config::FunctionConfig;
 use crate::connection::Environment;
 use crate::cpu::{CpuKeeping, CpuShare};
 use crate::function::{Core, Function};
+use crate::inspection::{self, Inspection};
 use crate::leaving::Leaving;
 use crate::log::Log;
+use crate::manifest::manifest;
 use crate::network::NetworkGuard;
 use crate::package::{self, Installed, Known, PackageDigest, PackageError};
 use crate::pool::Capacity;
@@ -16,8 +18,6 @@ use crate::program::Engines;
 use crate::scratch::Scratch;
 use crate::zygote::ZygoteError;
 use crate::zygotes::Zygotes;
-use environment::limits::{LOG_BYTES_MAX, RESULT_BYTES_MAX};
-use environment::{Initialization, Manifest};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -29,7 +29,6 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
-use uuid::Uuid;
 
 /// How the functions of a PoP are run.
 #[derive(Clone, Debug)]
@@ -123,6 +122,8 @@ pub(crate) struct Shared {
     /// `None` where `/tmp` is on a disk.
     pub(crate) scratch: Option<Arc<Scratch>>,
     pub(crate) leaving: Leaving,
+    /// Where debuggers find JavaScript functions.
+    pub(crate) inspection: Option<Inspection>,
     ids: AtomicU64,
     stopping: AtomicBool,
 }
@@ -144,6 +145,18 @@ impl Functions {
     /// # Errors
     /// The data directory cannot be written, or the zygote does not start.
     pub async fn start(options: Options) -> Result<Arc<Functions>, StartError> {
+        Functions::start_with(options, None).await
+    }
+
+    /// The same for development: debuggers may attach to JavaScript functions, each of which then has one environment.
+    ///
+    /// # Errors
+    /// As `start`.
+    pub async fn start_inspected(options: Options, inspection: Inspection) -> Result<Arc<Functions>, StartError> {
+        Functions::start_with(options, Some(inspection)).await
+    }
+
+    async fn start_with(options: Options, inspection: Option<Inspection>) -> Result<Arc<Functions>, StartError> {
         let failed = |path: &Path, source| StartError::DataDir { path: path.to_path_buf(), source };
         let data_dir = &options.data_dir;
         fs::create_dir_all(data_dir).map_err(|source| failed(data_dir, source))?;
@@ -167,7 +180,8 @@ impl Functions {
         let (ids, stopping) = (AtomicU64::new(1), AtomicBool::new(false));
         let leaving = Leaving::new();
         let shared =
-            Arc::new(Shared { zygotes, log, network, capacity, ceilings, cpu, scratch, leaving, ids, stopping });
+            Shared { zygotes, log, network, capacity, ceilings, cpu, scratch, leaving, inspection, ids, stopping };
+        let shared = Arc::new(shared);
         let sweeper = tokio::spawn(sweep(Swept::of(&shared), Arc::clone(&prepared), packages.clone()));
         let known = Arc::default();
         Ok(Arc::new(Functions { shared, packages, known, tmp, prepared, sweeper }))
@@ -224,6 +238,8 @@ impl Functions {
         if !is_name(&config.name) {
             return Err(PrepareError::Name(config.name.clone()));
         }
+        let is_inspected = self.shared.inspection.is_some() && inspection::is_inspectable(config);
+        let config = &if is_inspected { inspection::of_one_environment(config) } else { config.clone() };
         let (packages, known, for_install) = (self.packages.clone(), self.known(), config.clone());
         let installed = tokio::task::spawn_blocking(move || package::install(&for_install, &packages, &known)).await;
         let installed = installed.expect("installing a package does not panic and is not aborted");
@@ -240,7 +256,7 @@ impl Functions {
             path: tmp_root.clone(),
             source,
         })?;
-        let manifest = manifest(config, &package, tmp_root);
+        let manifest = manifest(config, &package, tmp_root, is_inspected.then(|| inspection::inspected(config)));
         let core = Arc::new(Core::new(&self.shared, config.clone(), package, (manifest, zygote)));
         self.prepared.lock().push(Arc::downgrade(&core));
         core.init().await;
@@ -353,39 +369,6 @@ async fn remove_packages(packages: PathBuf) {
         Ok(Ok(0)) | Err(_) => {}
         Ok(Ok(removed)) => tracing::info!(removed, "unused packages removed"),
         Ok(Err(error)) => tracing::warn!(%error, "unused packages cannot be removed"),
-    }
-}
-
-fn manifest(config: &FunctionConfig, package: &Installed, tmp_root: PathBuf) -> Manifest {
-    let (name, version) = (&config.name, &config.version);
-    let today = time::OffsetDateTime::now_utc().date();
-    let (year, month, day) = (today.year(), u8::from(today.month()), today.day());
-    Manifest {
-        function_name: name.clone(),
-        version: version.clone(),
-        invoked_function_arn: format!("arn:aws:lambda:us-east-1:000000000000:function:{name}:{version}"),
-        runtime: config.runtime,
-        handler: config.handler.clone(),
-        code_dir: package.code_dir.clone(),
-        layers_dir: package.layers_dir.clone(),
-        tmp_root,
-        variables: config.variables.clone(),
-        memory_mb: config.memory_mb,
-        initialization: initialization(config),
-        timeout_ms: u64::try_from(config.timeout.as_millis()).unwrap_or(u64::MAX),
-        tmp_mb: config.tmp_mb,
-        log_group_name: format!("/aws/lambda/us-east-1.{name}"),
-        log_stream_name: format!("{year:04}/{month:02}/{day:02}/[{version}]{}", Uuid::new_v4().simple()),
-        log_bytes_max: LOG_BYTES_MAX,
-        result_bytes_max: RESULT_BYTES_MAX,
-    }
-}
-
-fn initialization(config: &FunctionConfig) -> Initialization {
-    match config.snap_start {
-        SnapStart::Always => Initialization::SnapStart,
-        _ if config.scaling.provisioned > 0 => Initialization::ProvisionedConcurrency,
-        SnapStart::WhenPossible | SnapStart::Never => Initialization::OnDemand,
     }
 }
 

@@ -70,12 +70,13 @@ pub(crate) async fn keep(core: Weak<Core>) {
     let mut pause = PAUSE_MIN;
     loop {
         let filled = fill(&core).await;
-        let Some((pool, name)) = core.upgrade().map(|core| (Arc::clone(&core.pool), Arc::clone(&core.name))) else {
-            return;
-        };
-        if pool.is_closed() {
+        let Some(core) = core.upgrade() else { return };
+        let (pool, name) = (Arc::clone(&core.pool), Arc::clone(&core.name));
+        // As in `Core::provision`.
+        if pool.is_closed() || (core.is_inspected() && filled.is_err()) {
             return;
         }
+        drop(core);
         match filled {
             Ok(()) => {
                 pause = PAUSE_MIN;

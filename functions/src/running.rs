@@ -78,6 +78,7 @@ impl Running {
         event: Bytes,
     ) -> Result<Running, FrameError> {
         let timeout = core.config.timeout;
+        environment.suspension.iter().for_each(|suspension| suspension.begin());
         let deadline = SystemTime::now() + timeout;
         let deadline = deadline.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
         let deadline_unix_ms = u64::try_from(deadline).unwrap_or(u64::MAX);
@@ -219,7 +220,7 @@ impl Active {
             Frame::InitFailed(error) => Ended { outcome: Outcome::InitFailed(error), reusable: false, lost: None },
             Frame::Ready { .. } => return None,
             Frame::Lingers => return None,
-            Frame::Invoke { .. } | Frame::Door | Frame::Shutdown(_) => {
+            Frame::Invoke { .. } | Frame::Door | Frame::Inspector | Frame::Shutdown(_) => {
                 Ended::broken("protocol: an environment sent an invocation".into())
             }
         };
@@ -247,6 +248,11 @@ impl Active {
     fn look(&mut self) -> Option<Ended> {
         let now = Instant::now();
         self.flush_log();
+        if self.environment.are_limits_suspended() {
+            self.environment.pace.release(&self.environment.child);
+            self.watch.suspend(now);
+            return None;
+        }
         if self.watch.is_over(now) {
             self.environment.end(Reason::Timeout);
             return Some(self.timed_out());
@@ -276,7 +282,7 @@ impl Active {
     }
 
     async fn closed(&mut self) -> Ended {
-        if self.started.elapsed() >= self.core.config.timeout {
+        if self.started.elapsed() >= self.core.config.timeout && !self.environment.are_limits_suspended() {
             return self.timed_out();
         }
         // One that had not begun begins elsewhere.

@@ -64,6 +64,12 @@ impl Watch {
         self.next = at.min(self.kill_at);
     }
 
+    /// Nothing is looked for while a debugger has suspended the limits but whether it still does.
+    pub(crate) fn suspend(&mut self, now: Instant) {
+        self.kill_at = now + SUSPENDED_MAX;
+        self.next = now + LOOK_EVERY_WAITING;
+    }
+
     /// Whether the deadline and its grace are over.
     pub(crate) fn is_over(&self, now: Instant) -> bool {
         now >= self.kill_at
@@ -208,6 +214,9 @@ const LOOK_EVERY_WAITING: Duration = Duration::from_millis(40);
 const LITTLE: u32 = 20;
 const SETTLED_AFTER: Duration = Duration::from_secs(1);
 const SAMPLE_AGE_MAX: Duration = Duration::from_secs(1);
+
+/// Longer than the time to the next look; a debugger that is still attached then puts it off again.
+const SUSPENDED_MAX: Duration = Duration::from_secs(24 * 3600);
 
 #[cfg(test)]
 mod tests {

@@ -5,7 +5,7 @@ import { core, internals, primordials } from "ext:core/mod.js";
 import { op_selvedge_fault, op_selvedge_place, op_selvedge_settle } from "ext:core/ops";
 import { errorPayload, runtimeError, split } from "ext:runtime/errors_payload.js";
 import { ERROR, LOADED, setHandler } from "ext:runtime/invocation.js";
-import { flushRaw, writeError } from "ext:runtime/log.js";
+import { flushRaw, showConsole, writeError } from "ext:runtime/log.js";
 import { setPackageDir, setTmpDir } from "ext:runtime/tmp.js";
 import { namespace, setVariables } from "ext:runtime/namespace.js";
 import { isTypeScript } from "ext:runtime/typescript.js";
@@ -32,6 +32,7 @@ export function load(planText, createRequire) {
   setTmpDir(plan.variables.TMPDIR);
   setPackageDir(plan.codeDir);
   setVersion(plan.nodeVersion);
+  if (plan.inspected) showConsole();
   PromisePrototypeThen(
     finish(plan, createRequire),
     () => {

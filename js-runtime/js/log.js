@@ -7,10 +7,13 @@ import { isNativeError, replaceAll, split } from "ext:runtime/errors_payload.js"
 const {
   Date,
   DatePrototypeToISOString,
+  FunctionPrototypeBind,
   JSONStringify,
   ObjectAssign,
   ObjectDefineProperty,
   ObjectEntries,
+  ObjectHasOwn,
+  ObjectKeys,
   ObjectSetPrototypeOf,
   ReflectApply,
   String,
@@ -93,6 +96,21 @@ export function installConsole() {
     console[method] = { [method]: (...args) => writeLine(level, ReflectApply(format, undefined, args)) }[method];
   }
   ObjectDefineProperty(globalThis, "console", { value: console, writable: true, enumerable: false, configurable: true });
+}
+
+// Calls V8's own method, which tells debuggers, and then another one, from the frame that called it.
+const { callConsole, v8Console } = core;
+
+/** Has debuggers, too, see what `console` writes. Runs before any handler is loaded. */
+export function showConsole() {
+  const { console } = globalThis;
+  const methods = ObjectKeys(v8Console);
+  for (let index = 0; index < methods.length; index++) {
+    const name = methods[index];
+    if (!ObjectHasOwn(console, name)) continue;
+    const shown = FunctionPrototypeBind(callConsole, console, v8Console[name], console[name]);
+    console[name] = ObjectDefineProperty(shown, "name", { __proto__: null, value: name });
+  }
 }
 
 /** Sends `process.stdout` and `process.stderr` to the log. */

@@ -4,12 +4,14 @@
 
 pub(crate) mod extensions;
 mod handler;
+mod inspector;
 mod memory;
 pub(crate) mod modules;
 mod ops;
 mod permissions;
 mod plan;
 mod source_maps;
+mod sources;
 mod stop;
 pub(crate) mod transpile;
 mod turn;
@@ -20,11 +22,12 @@ use bytes::Bytes;
 use deno_core::{JsRuntime, RuntimeOptions, v8};
 use environment::frame::Exiting;
 use environment::manifest::LAYERS_DIR;
-use environment::{ErrorPayload, Manifest};
+use environment::{ErrorPayload, Manifest, Suspension};
 use extensions::{Services, extensions};
 use memory::Memory;
 use modules::Access;
 use ops::{Settled, Shared};
+use sources::Sources;
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -32,6 +35,7 @@ use std::sync::Arc;
 use turn::{Functions, Turn};
 use uuid::Uuid;
 
+pub use inspector::{FromEngine, Inspector, ToEngine};
 pub use stop::Stopper;
 
 /// Takes one log line without its newline.
@@ -71,6 +75,8 @@ pub struct Engine {
     result_bytes_max: usize,
     has_io: bool,
     tmp_dir: Option<PathBuf>,
+    /// Where debuggers may attach.
+    suspension: Option<Arc<Suspension>>,
 }
 
 /// Sets the flags every process with V8 in it needs before V8 starts: a process
@@ -94,6 +100,7 @@ impl Engine {
             permissions: permissions::none(),
             code_dir: "/".into(),
             layers: Arc::default(),
+            sources: None,
         }));
         let loaders = modules::loaders(&access);
         let memory = Memory::new();
@@ -133,6 +140,7 @@ impl Engine {
             result_bytes_max: usize::MAX,
             has_io: false,
             tmp_dir: None,
+            suspension: None,
         })
     }
 
@@ -146,6 +154,7 @@ impl Engine {
         let tmp_dir = self.tmp_dir.clone().unwrap_or_else(|| manifest.tmp_root.clone());
         // An engine loads one function.
         let _ = self.access.borrow().layers.set(modules::of_layers(manifest));
+        self.access.borrow_mut().sources = sources(manifest);
         self.permit(&manifest.code_dir, &tmp_dir);
         self.result_bytes_max = manifest.result_bytes_max;
         let bytes = usize::try_from(manifest.memory_mb).unwrap_or(usize::MAX).saturating_mul(1 << 20);
@@ -256,6 +265,11 @@ impl Engine {
         access.code_dir = code_dir.to_path_buf();
         self.runtime.op_state().borrow_mut().put(access.permissions.clone());
     }
+}
+
+fn sources(manifest: &Manifest) -> Option<Sources> {
+    let on_disk = manifest.inspected.as_ref()?.source_dir.clone()?;
+    Some(Sources { inside: manifest.code_dir.clone(), on_disk })
 }
 
 /// The native generator notices a fork only when what it has drawn ahead is used up: 256 bytes at the most.

@@ -3,10 +3,12 @@
 //! started by a PoP and forks templates and environments on request; `exports
 //! FILE` prints what a module exports.
 
+mod debuggers;
 mod madvise;
 mod program;
 mod serve;
 mod template;
+mod watched;
 mod zygote;
 
 use std::ffi::OsString;

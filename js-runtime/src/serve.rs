@@ -2,11 +2,13 @@
 //! the engine and back. Idle means blocked in a read: nothing of the handler
 //! runs between invocations, as in Lambda.
 
+use crate::debuggers;
 use crate::template::{Order, Zygote};
+use crate::watched::readable;
 use anyhow::{Context, bail};
 use environment::frame::{Exiting, Frame, FrameDecoder};
 use environment::limits::{INIT_TIMEOUT, RESTORE_TIMEOUT};
-use environment::{ErrorPayload, Manifest};
+use environment::{ErrorPayload, Manifest, Suspension};
 use js_runtime::engine::{Ending, Engine};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
@@ -58,6 +60,7 @@ pub(crate) fn load_and_run(zygote: Zygote, order: Order) -> anyhow::Result<()> {
     let Order { id, mut manifest, socket, mut cell, zygote } = order;
     cell.enter(Entry { id, own: None, zygote, kept: &[socket.as_fd()] }, &mut manifest)?;
     let mut environment = Environment::resumed(Birth { engine, id, socket, cell, shared_bytes }, &manifest)?;
+    environment.let_debuggers_in()?;
     environment.watchdog.arm(deadline_in(INIT_TIMEOUT.saturating_sub(started.elapsed())));
     let loaded = environment.engine.load(&manifest);
     let reached = environment.watchdog.disarm();
@@ -74,6 +77,8 @@ struct Environment {
     incoming: UnixStream,
     outbox: Arc<Mutex<Outbox>>,
     watchdog: Watchdog,
+    /// Where debuggers may attach.
+    suspension: Option<Arc<Suspension>>,
 }
 
 impl Environment {
@@ -92,13 +97,15 @@ impl Environment {
         let incoming = UnixStream::from(socket);
         incoming.set_nonblocking(false)?;
         let outbox = Arc::new(Mutex::new(Outbox::new(incoming.try_clone()?, manifest.log_bytes_max)));
+        let suspension = manifest.inspected.is_some().then(Arc::default);
         let watchdog = Watchdog::start(Watched {
             stopper: Box::new(engine.stopper()),
             socket: incoming.try_clone()?.into(),
             outbox: Arc::clone(&outbox),
             resident,
+            suspension: suspension.clone(),
         })?;
-        let mut environment = Environment { engine, tmp_dir, incoming, outbox, watchdog };
+        let mut environment = Environment { engine, tmp_dir, incoming, outbox, watchdog, suspension };
         let (log, note) = (Arc::clone(&environment.outbox), Arc::clone(&environment.outbox));
         environment.engine.set_log(Rc::new(move |line| lock(&log).log(line)));
         environment.engine.set_stop_sink(Rc::new(move |text| {
@@ -118,6 +125,13 @@ impl Environment {
         Ok(environment)
     }
 
+    /// Before there is user code: what a handler's module does first can be debugged, too.
+    fn let_debuggers_in(&mut self) -> anyhow::Result<()> {
+        let Some(suspension) = &self.suspension else { return Ok(()) };
+        let socket = debuggers::receive(&self.incoming).context("socket of the inspector")?;
+        debuggers::serve(socket, self.engine.inspect(Arc::clone(suspension)), Arc::clone(suspension))
+    }
+
     fn serve(mut self) -> anyhow::Result<()> {
         let mut decoder = FrameDecoder::default();
         // Small at first: each page of it is one more that this copy of a process has to itself.
@@ -128,6 +142,7 @@ impl Environment {
                     bail!("the PoP sent a frame that only environments send");
                 };
                 lock(&self.outbox).refill();
+                self.suspension.iter().for_each(|suspension| suspension.begin());
                 self.watchdog.arm(deadline_unix_ms);
                 let ending = self.engine.invoke(id, deadline_unix_ms, &event);
                 let reached = self.watchdog.disarm();
@@ -148,8 +163,14 @@ impl Environment {
     }
 
     /// Waits in `poll`: a blocking read would also wake whenever the PoP takes a result out of the socket.
+    /// Where debuggers may attach, they are served meanwhile.
     fn read(&mut self, chunk: &mut [u8]) -> std::io::Result<usize> {
-        poll(&mut [PollFd::new(self.incoming.as_fd(), PollFlags::POLLIN)], PollTimeout::NONE)?;
+        if self.suspension.is_some() {
+            let incoming = self.incoming.try_clone()?;
+            self.engine.idle(readable(incoming))?;
+        } else {
+            poll(&mut [PollFd::new(self.incoming.as_fd(), PollFlags::POLLIN)], PollTimeout::NONE)?;
+        }
         self.incoming.read(chunk)
     }
 

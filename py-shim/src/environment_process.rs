@@ -78,6 +78,7 @@ impl EnvironmentProcess {
             socket: stream.try_clone()?.into(),
             outbox: Arc::clone(&outbox),
             resident,
+            suspension: None,
         })?;
         let incoming = Mutex::new((stream, FrameDecoder::default()));
         let notes_fd = notes::keep_open(write);

@@ -9,6 +9,7 @@ use crate::outbox::Outbox;
 use crate::resident::Resident;
 use crate::stopper::Stopper;
 use crate::timer::Timer;
+use environment::Suspension;
 use environment::frame::Exiting;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -41,11 +42,17 @@ pub struct Watched {
     pub outbox: Arc<Mutex<Outbox>>,
     /// `None` where `/proc` cannot be read; the supervisor still looks from outside.
     pub resident: Option<Resident>,
+    /// Where a debugger can suspend the limits.
+    pub suspension: Option<Arc<Suspension>>,
 }
 
 impl Watched {
     fn is_over_memory(&self) -> bool {
         self.resident.as_ref().is_some_and(Resident::is_over)
+    }
+
+    fn are_limits_suspended(&self) -> bool {
+        self.suspension.as_ref().is_some_and(|suspension| suspension.holds())
     }
 }
 
@@ -138,6 +145,7 @@ fn watch(shared: &Shared, watched: &Watched) {
         let left_ms = state.saturating_sub(unix_ms());
         let reached = match state {
             DEADLINE | MEMORY => Some(state),
+            _ if watched.are_limits_suspended() => None,
             deadline_ms if left_ms == 0 => shared.reach(deadline_ms, DEADLINE),
             deadline_ms if watched.is_over_memory() => shared.reach(deadline_ms, MEMORY),
             _ => None,

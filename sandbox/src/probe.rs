@@ -211,6 +211,7 @@ fn manifest() -> Manifest {
         memory_mb: 0,
         timeout_ms: 0,
         initialization: Initialization::OnDemand,
+        inspected: None,
         tmp_mb: environment::limits::TMP_MB_DEFAULT,
         log_group_name: String::new(),
         log_stream_name: String::new(),

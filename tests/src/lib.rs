@@ -6,6 +6,7 @@
 pub mod conformance;
 pub mod control;
 pub mod custom;
+pub mod debugger;
 pub mod dev;
 pub mod edge;
 pub mod frames;

@@ -40,6 +40,7 @@ fn every_test_that_limits_md_names_is_there() {
         "functions/src",
         "functions/tests",
         "deployment/src",
+        "environment/src",
         "runtime/src",
         "js-runtime/src",
         "js-runtime/tests",
@@ -144,6 +145,19 @@ fn every_test_that_layers_md_names_is_there() {
     let is_test = |name: &&str| name.matches('_').count() >= 3 && !name.contains(['/', '.', ' ']);
     let named: Vec<&str> = page.split('`').skip(1).step_by(2).filter(is_test).collect();
     assert!(named.len() > 4, "{} tests are named", named.len());
+    for name in named {
+        assert!(tests.contains(&format!("fn {name}(")), "no test {name}");
+    }
+}
+
+#[test]
+fn every_test_that_inspector_md_names_is_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ is in the repository");
+    let page = fs::read_to_string(root.join("docs/inspector.md")).unwrap();
+    let tests = fs::read_to_string(root.join("tests/tests/inspector.rs")).unwrap();
+    let is_test = |name: &&str| name.matches('_').count() >= 3 && !name.contains(['/', '.', ' ']);
+    let named: Vec<&str> = page.split('`').skip(1).step_by(2).filter(is_test).collect();
+    assert!(named.len() > 5, "{} tests are named", named.len());
     for name in named {
         assert!(tests.contains(&format!("fn {name}(")), "no test {name}");
     }

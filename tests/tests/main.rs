@@ -26,6 +26,7 @@ mod function_urls;
 mod geo;
 mod http2;
 mod http_cache;
+mod inspector;
 mod layers;
 mod limits;
 mod log_groups;

@@ -5,12 +5,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Crate directory and the prefixes of crates that only it may name.
-const OWNERS: [(&str, &[&str]); 5] = [
+const OWNERS: [(&str, &[&str]); 6] = [
     ("js-runtime", &["deno_", "v8::"]),
     ("py-shim", &["pyo3"]),
     ("proxy", &["pingora"]),
     ("certs", &["rcgen", "x509_parser"]),
     ("control", &["rusqlite", "quick_xml"]),
+    ("inspector", &["tokio_tungstenite"]),
 ];
 
 const CRATES: [&str; 14] = [
@@ -19,6 +20,7 @@ const CRATES: [&str; 14] = [
     "environment",
     "event",
     "functions",
+    "inspector",
     "deployment",
     "proxy",
     "certs",
@@ -81,7 +83,8 @@ fn libraries_are_named_only_by_the_crate_that_owns_them() {
 
 #[test]
 fn crates_depend_in_one_direction() {
-    let order = ["sigv4", "environment", "event", "functions", "deployment", "certs", "control", "proxy"];
+    let order =
+        ["sigv4", "environment", "event", "functions", "inspector", "deployment", "certs", "control", "proxy"];
     for (position, name) in order.iter().enumerate() {
         let manifest = fs::read_to_string(root().join(name).join("Cargo.toml")).expect("a crate has a manifest");
         for later in &order[position + 1..] {

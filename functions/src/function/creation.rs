@@ -14,7 +14,7 @@ use crate::phase::Phase;
 use crate::pool::Place;
 use crate::template::{BuildError, Kind};
 use bytes::BytesMut;
-use environment::{ControlRequest, Frame, Language, Manifest, Outcome};
+use environment::{ControlRequest, Frame, Language, Manifest, Outcome, Suspension};
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
@@ -77,6 +77,7 @@ impl Core {
             if let (Kind::Unshared, Some(listener)) = (&template.kind, forked.child.listener.take()) {
                 self.shared.network.expect(listener, Caller { door, ..self.caller() });
             }
+            forked.suspension = self.let_debuggers_in(&forked).map_err(|e| BuildError::Fork(e.to_string()))?;
             let tmp = self.manifest.tmp_root.join(forked.id.to_string());
             let mut environment = Environment::new(forked, template.shared_bytes, tmp, place);
             match template.kind {
@@ -105,7 +106,7 @@ impl Core {
         let scratch = self.shared.scratch.as_ref().map(|scratch| scratch.hold(id, &self.name, child.handle()));
         let (leaving, function, log) = (self.shared.leaving.clone(), Arc::clone(&self.name), self.shared.log.clone());
         let exit = Exit { leaving, function, log };
-        Ok(Forked { id, channel, child, pace, scratch, exit })
+        Ok(Forked { id, channel, child, pace, scratch, exit, suspension: None })
     }
 
     /// What a custom runtime's environment waits for before it starts a program: whoever that starts is counted
@@ -118,6 +119,18 @@ impl Core {
         Frame::Door.encode(&mut frame).map_err(io::Error::other)?;
         forked.channel.send_attached(&frame, inside.as_fd())?;
         Ok(door)
+    }
+
+    /// What an environment that may be debugged waits for before it loads the code.
+    fn let_debuggers_in(&self, forked: &Forked) -> io::Result<Option<Arc<Suspension>>> {
+        let Some(inspection) = self.shared.inspection.as_ref().filter(|_| self.is_inspected()) else {
+            return Ok(None);
+        };
+        let (inside, suspension) = inspection.add(&self.config)?;
+        let mut frame = BytesMut::new();
+        Frame::Inspector.encode(&mut frame).map_err(io::Error::other)?;
+        forked.channel.send_attached(&frame, inside.as_fd())?;
+        Ok(Some(suspension))
     }
 
     async fn wait_until_ready(

@@ -2,6 +2,7 @@
 //! `node_modules`, for `import` and for `require`, CommonJS or ES module.
 
 use super::source_maps;
+use super::sources::Sources;
 use super::typescript::TypeScript;
 use super::typescript::names::{is_relative, is_typescript, meant};
 use deno_core::url::Url;
@@ -96,6 +97,23 @@ pub(crate) struct Access {
     pub(crate) permissions: PermissionsContainer,
     pub(crate) code_dir: PathBuf,
     pub(crate) layers: Layers,
+    /// Where debuggers may attach.
+    pub(crate) sources: Option<Sources>,
+}
+
+impl Access {
+    /// The text of a file as V8 gets it.
+    fn sign(&self, path: &Path, text: String) -> String {
+        match &self.sources {
+            Some(sources) => sources.sign(path, text),
+            None => text,
+        }
+    }
+
+    /// The name inside of a script that a stack names.
+    fn inside<'a>(&self, name: &'a str) -> Cow<'a, str> {
+        self.sources.as_ref().map_or(Cow::Borrowed(name), |sources| sources.inside(name))
+    }
 }
 
 /// The module loaders of one engine.
@@ -154,9 +172,13 @@ impl Kinds {
         nearest.is_some_and(|package| package.typ == "module")
     }
 
-    /// The JavaScript of a TypeScript module.
-    fn javascript(&self, path: &Path) -> Result<String, JsErrorBox> {
-        self.typescript.code(path, || self.in_module_package(path))
+    /// The JavaScript of a TypeScript module. Debuggers get its source map with it.
+    fn javascript(&self, path: &Path, access: &Access) -> Result<String, JsErrorBox> {
+        let code = self.typescript.code(path, || self.in_module_package(path))?;
+        match (&access.sources, self.typescript.map(path)) {
+            (Some(sources), Some(map)) => Ok(sources.with_map(path, code, &map)),
+            _ => Ok(code),
+        }
     }
 }
 
@@ -178,11 +200,12 @@ impl deno_node::NodeRequireLoader for RequireLoader {
     }
 
     fn load_text_file_lossy(&self, path: &Path) -> Result<FastString, JsErrorBox> {
-        if is_typescript(path) {
-            return self.kinds.javascript(path).map(FastString::from);
-        }
-        let bytes = std::fs::read(path).map_err(JsErrorBox::from_err)?;
-        Ok(FastString::from(String::from_utf8_lossy(&bytes).into_owned()))
+        let access = self.access.borrow();
+        let text = match is_typescript(path) {
+            true => self.kinds.javascript(path, &access)?,
+            false => String::from_utf8_lossy(&std::fs::read(path).map_err(JsErrorBox::from_err)?).into_owned(),
+        };
+        Ok(FastString::from(access.sign(path, text)))
     }
 
     fn is_maybe_cjs(&self, specifier: &Url) -> Result<bool, PackageJsonLoadError> {
@@ -243,13 +266,16 @@ impl ImportLoader {
             .map_err(JsErrorBox::from_err)?
             .into_path();
         let text = match is_typescript(&path) && path.is_file() {
-            true => self.kinds.javascript(&path)?,
+            true => self.kinds.javascript(&path, &self.access.borrow())?,
             false => std::fs::read_to_string(&path).map_err(|error| unreadable(specifier, &error))?,
         };
         let (kind, code) = match path.extension().and_then(|extension| extension.to_str()) {
             Some("json") => (ModuleType::Json, text),
-            _ if self.kinds.is_commonjs(&path) => (ModuleType::JavaScript, commonjs_as_module(specifier, &path, text)?),
-            _ => (ModuleType::JavaScript, text),
+            _ if self.kinds.is_commonjs(&path) => {
+                let module = commonjs_as_module(specifier, &path, &text)?;
+                (ModuleType::JavaScript, module.unwrap_or_else(|| self.access.borrow().sign(&path, text)))
+            }
+            _ => (ModuleType::JavaScript, self.access.borrow().sign(&path, text)),
         };
         Ok(ModuleSource::new(kind, ModuleSourceCode::String(code.into()), specifier, None))
     }
@@ -275,11 +301,12 @@ fn unreadable(specifier: &ModuleSpecifier, error: &std::io::Error) -> JsErrorBox
     }
 }
 
-/// An ES module that exports what a CommonJS module exports, by the names its source shows.
-fn commonjs_as_module(specifier: &Url, path: &Path, text: String) -> Result<String, JsErrorBox> {
+/// An ES module that exports what a CommonJS module exports, by the names its source shows. `None` when it is an
+/// ES module itself.
+fn commonjs_as_module(specifier: &Url, path: &Path, text: &str) -> Result<Option<String>, JsErrorBox> {
     let parsed = deno_ast::parse_program(deno_ast::ParseParams {
         specifier: specifier.clone(),
-        text: text.as_str().into(),
+        text: text.into(),
         media_type: deno_ast::MediaType::Cjs,
         capture_tokens: true,
         scope_analysis: false,
@@ -287,7 +314,7 @@ fn commonjs_as_module(specifier: &Url, path: &Path, text: String) -> Result<Stri
     })
     .map_err(|error| JsErrorBox::new("SyntaxError", error.to_string()))?;
     if !parsed.compute_is_script() {
-        return Ok(text);
+        return Ok(None);
     }
     let quote = |text: &str| serde_json::Value::from(text).to_string();
     let mut module = format!(
@@ -302,7 +329,7 @@ fn commonjs_as_module(specifier: &Url, path: &Path, text: String) -> Result<Stri
         write!(module, "const __export{index} = __exports[{name}];\nexport {{ __export{index} as {name} }};\n")
             .expect("strings take every write");
     }
-    Ok(module)
+    Ok(Some(module))
 }
 
 impl ModuleLoader for ImportLoader {
@@ -331,11 +358,13 @@ impl ModuleLoader for ImportLoader {
     }
 
     fn get_source_map(&self, file_name: &str) -> Option<Cow<'_, [u8]>> {
-        let compiled = source_maps::path_of(file_name).and_then(|path| self.kinds.typescript.map(&path));
-        compiled.or_else(|| source_maps::read(file_name, &|path| self.readable(path))).map(Cow::Owned)
+        let name = self.access.borrow().inside(file_name).into_owned();
+        let compiled = source_maps::path_of(&name).and_then(|path| self.kinds.typescript.map(&path));
+        compiled.or_else(|| source_maps::read(&name, &|path| self.readable(path))).map(Cow::Owned)
     }
 
     fn source_map_source_exists(&self, source_url: &str) -> Option<bool> {
-        Some(source_maps::source_exists(source_url, &|path| self.readable(path)))
+        let url = self.access.borrow().inside(source_url).into_owned();
+        Some(source_maps::source_exists(&url, &|path| self.readable(path)))
     }
 }

@@ -12,6 +12,7 @@ pub(crate) fn plan(manifest: &Manifest, target: &Target, own_tmp: Option<&Path>)
     let tmp_dir = own_tmp.unwrap_or(&manifest.tmp_root);
     json!({
         "copied": own_tmp.is_none(),
+        "inspected": manifest.inspected.is_some(),
         "handler": manifest.handler,
         "codeDir": manifest.code_dir,
         "moduleRoot": target.module_root,

@@ -171,17 +171,26 @@ impl Engine {
         }
     }
 
-    /// Turns the event loop until something ends, at most for `limit`.
+    /// Turns the event loop until something ends, at most for `limit` unless a debugger has suspended that.
     pub(crate) fn wait(&mut self, limit: Duration, drained: Drained) -> Turn {
-        let tokio = self.tokio.take().expect("an engine always has a runtime");
-        let turn = tokio
-            .block_on(async { tokio::time::timeout(limit, std::future::poll_fn(|cx| self.poll(cx, drained))).await });
-        self.tokio = Some(tokio);
-        turn.unwrap_or_else(|_| {
+        let mut turn = self.wait_for(limit, drained);
+        while turn.is_none() && self.are_limits_suspended() {
+            turn = self.wait_for(SUSPENDED_LOOK_EVERY, drained);
+        }
+        turn.unwrap_or_else(|| {
             let pending = self.pending();
             stop::note_waiting(&mut self.runtime, &pending);
             Turn::Deadline
         })
+    }
+
+    /// `None` when nothing ended in time.
+    fn wait_for(&mut self, limit: Duration, drained: Drained) -> Option<Turn> {
+        let tokio = self.tokio.take().expect("an engine always has a runtime");
+        let turn = tokio
+            .block_on(async { tokio::time::timeout(limit, std::future::poll_fn(|cx| self.poll(cx, drained))).await });
+        self.tokio = Some(tokio);
+        turn.ok()
     }
 
     /// What the event loop waits for, for a person.
@@ -260,3 +269,6 @@ fn thrown(error: &CoreError) -> Thrown {
     let text = error.to_string();
     if text.contains("execution terminated") { Thrown::Terminated } else { Thrown::Error(text) }
 }
+
+/// Any length would do: what was suspended stays so until the wait is over.
+const SUSPENDED_LOOK_EVERY: Duration = Duration::from_secs(3600);

@@ -273,6 +273,7 @@ mod tempdir {
                 memory_mb: 128,
                 timeout_ms: 3000,
                 initialization: environment::Initialization::OnDemand,
+                inspected: None,
                 tmp_mb: 512,
                 log_group_name: "/aws/lambda/f".into(),
                 log_stream_name: "s".into(),
