@@ -209,6 +209,10 @@ pub(crate) struct ServeArgs {
     /// Refuse to start when this machine cannot give functions the whole sandbox
     #[arg(long)]
     pub(crate) require_sandbox: bool,
+
+    /// Refused: for whoever tries it
+    #[arg(long, hide = true, value_name = "HOST:PORT", num_args = 0..=1, default_missing_value = "")]
+    pub(crate) inspect: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -6,7 +6,7 @@ use crate::dev::Session;
 use crate::exit::{self, Exit};
 use crate::reload::{self, Prepared, Reload};
 use crate::runtime;
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, bail};
 use certs::Store;
 use control::{Control, Order};
 use deployment::{Added, Config, Deployment};
@@ -32,6 +32,12 @@ const LOG_DEFAULT: &str = "warn,selvedge=info,access=info,hook=info,edge=info,ce
 const ORDERS_MAX: usize = 16;
 
 pub(crate) fn serve(args: &ServeArgs) -> anyhow::Result<Exit> {
+    if args.inspect.is_some() {
+        bail!(
+            "--inspect is for development: a debugger can run code in functions and stops them for as long as it \
+             likes; use `selvedge dev --inspect`"
+        );
+    }
     start_log(args.log_format)?;
     let file = std::path::absolute(&args.config).context("the configuration file has no absolute path")?;
     let config = match deployment::load(&file) {
