@@ -54,7 +54,14 @@ pub(crate) fn dev(args: &DevArgs) -> anyhow::Result<Exit> {
     let tokio = runtime::tokio(&config.server)?;
     let sink = LogSink::FilesAnd(session.lines());
     let file = session.file().to_path_buf();
-    let start = Start { file, config, sink, demand: SandboxDemand::WhatThereIs, dev: Some(Arc::clone(&session)) };
+    let start = Start {
+        file,
+        config,
+        sink,
+        demand: SandboxDemand::WhatThereIs,
+        dev: Some(Arc::clone(&session)),
+        inspect: args.inspect,
+    };
     tokio.block_on(async {
         let _echo = session.start_echo()?;
         serve::run(start).await

@@ -43,7 +43,7 @@ fn read_event(path: &Path) -> anyhow::Result<Vec<u8>> {
 async fn run(server: &Server, config: &FunctionConfig, event: Vec<u8>) -> anyhow::Result<Invocation> {
     let data_dir = tempfile::Builder::new().prefix("selvedge-invoke-").tempdir().context("no temporary directory")?;
     let (sink, demand) = (LogSink::FilesAndTerminal, SandboxDemand::WhatThereIs);
-    let functions = runtime::start_functions(server, data_dir.path(), (sink, demand)).await?;
+    let functions = runtime::start_functions(server, data_dir.path(), (sink, demand), None).await?;
     let invocation = match functions.prepare(config).await {
         Ok(function) => Ok(function.invoke(event.into()).await),
         Err(error) => Err(anyhow!("{error}")),

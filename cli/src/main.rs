@@ -6,6 +6,7 @@ mod args;
 mod backup;
 mod certs_init;
 mod check;
+mod debuggers;
 mod dev;
 mod exit;
 mod init;

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, anyhow, bail};
 use deployment::Server;
-use functions::{Engines, Functions, LogSink, Options, SandboxDemand};
+use functions::{Engines, Functions, Inspection, LogSink, Options, SandboxDemand};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,11 +13,13 @@ const LIBRARY_VARIABLE: &str = "SELVEDGE_PYTHON";
 const CUSTOM: &str = "selvedge-custom";
 const CUSTOM_VARIABLE: &str = "SELVEDGE_CUSTOM";
 
-/// Starts what functions run in, as `server` says but in `data_dir`, which is made when it is missing.
+/// Starts what functions run in, as `server` says but in `data_dir`, which is made when it is missing. With
+/// `inspection`, debuggers may attach to them.
 pub(crate) async fn start_functions(
     server: &Server,
     data_dir: &Path,
     (log, sandbox): (LogSink, SandboxDemand),
+    inspection: Option<Inspection>,
 ) -> anyhow::Result<Arc<Functions>> {
     let engines = Engines {
         javascript: find()?,
@@ -27,7 +29,11 @@ pub(crate) async fn start_functions(
     let data_dir = data_dir.to_path_buf();
     let Server { environments_max, cpu, tmp_bytes_max, .. } = *server;
     let options = Options { engines, data_dir, environments_max, cpu, tmp_bytes_max, log, sandbox };
-    Functions::start(options).await.map_err(|error| anyhow!("functions cannot run: {error}"))
+    let started = match inspection {
+        Some(inspection) => Functions::start_inspected(options, inspection).await,
+        None => Functions::start(options).await,
+    };
+    started.map_err(|error| anyhow!("functions cannot run: {error}"))
 }
 
 /// The runtime of the commands, with as many threads as the server wants.

@@ -2,6 +2,7 @@
 //! until a signal ends it.
 
 use crate::args::{LogFormat, ServeArgs};
+use crate::debuggers::Debuggers;
 use crate::dev::Session;
 use crate::exit::{self, Exit};
 use crate::reload::{self, Prepared, Reload};
@@ -11,6 +12,7 @@ use certs::Store;
 use control::{Control, Order};
 use deployment::{Added, Config, Deployment};
 use functions::{Functions, LogSink, SandboxDemand};
+use inspector::Address;
 use proxy::directory::DirectoryOrigins;
 use proxy::geo::Geo;
 use proxy::listen::{self, Listeners};
@@ -47,7 +49,7 @@ pub(crate) fn serve(args: &ServeArgs) -> anyhow::Result<Exit> {
     let sink = if args.function_logs { LogSink::FilesAndTerminal } else { LogSink::Files };
     let demand = if args.require_sandbox { SandboxDemand::Whole } else { SandboxDemand::WhatThereIs };
     let tokio = runtime::tokio(&config.server)?;
-    tokio.block_on(run(Start { file, config, sink, demand, dev: None }))?;
+    tokio.block_on(run(Start { file, config, sink, demand, dev: None, inspect: None }))?;
     Ok(Exit::Done)
 }
 
@@ -59,6 +61,8 @@ pub(crate) struct Start {
     pub(crate) demand: SandboxDemand,
     /// Of `selvedge dev`.
     pub(crate) dev: Option<Arc<Session>>,
+    /// Where debuggers may attach.
+    pub(crate) inspect: Option<Address>,
 }
 
 /// Serves until a signal ends it.
@@ -66,7 +70,7 @@ pub(crate) struct Start {
 /// # Errors
 /// What it needs cannot be had.
 pub(crate) async fn run(start: Start) -> anyhow::Result<()> {
-    let Start { file, config: Config { server, deployment }, sink, demand, dev } = start;
+    let Start { file, config: Config { server, deployment }, sink, demand, dev, inspect } = start;
     let plane = server.control.as_ref().map(|settings| Control::open(settings, &server.data_dir));
     let plane = plane.transpose().map_err(|error| anyhow!("{error}"))?;
     let (added, deployment) = with_control_plane(&file, plane.as_ref(), deployment)?;
@@ -76,7 +80,8 @@ pub(crate) async fn run(start: Start) -> anyhow::Result<()> {
     let store = server.certificates.as_deref().filter(|_| !server.https.is_empty()).map(open_store).transpose()?;
     let directories = DirectoryOrigins::start(reload::directories(&deployment)).map_err(|error| anyhow!("{error}"))?;
     let started = Instant::now();
-    let functions = runtime::start_functions(&server, &server.data_dir, (sink, demand)).await?;
+    let debuggers = Debuggers::listen(inspect).await?;
+    let functions = runtime::start_functions(&server, &server.data_dir, (sink, demand), debuggers.inspection()).await?;
     let prepared = Prepared::default().next(&functions, &deployment).await?;
     let prepare_ms = started.elapsed().as_millis();
     let (digest, count) = (deployment.digest.clone(), deployment.functions.len());
@@ -89,7 +94,11 @@ pub(crate) async fn run(start: Start) -> anyhow::Result<()> {
         Edge::new(&server, Arc::clone(&live), Arc::new(move |directory| sockets.socket(directory)))?.locating(geo);
     let edge = edge.explaining(dev.as_deref().map(Session::explain));
     let listeners = listen::bind(&server, store).map_err(|error| anyhow!("{error}"))?;
+    let debuggers = debuggers.serve(shutdown.clone());
     tell_addresses(&listeners, dev.as_deref(), &live);
+    if let (Some(dev), Some(address)) = (&dev, debuggers) {
+        dev.lets_debuggers_in(address);
+    }
     let control = edge.control(&server.data_dir).context("the control socket and the invalidations in data_dir")?;
     let control = tokio::spawn(control.serve());
     let metrics = match server.metrics {

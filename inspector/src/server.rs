@@ -42,7 +42,7 @@ pub struct BindError {
 }
 
 impl Server {
-    /// Listens, and says so.
+    /// Listens, and says so in the log.
     ///
     /// # Errors
     /// The address is not free, or not this machine's.
@@ -50,9 +50,7 @@ impl Server {
         let failed = |source| BindError { address: address.0, source };
         let listener = TcpListener::bind(address.0).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        tracing::info!(
-            "debuggers may attach at http://{address}: chrome://inspect, or an editor's \"attach to Node.js\""
-        );
+        tracing::info!("debuggers may attach at {address}");
         if !address.ip().is_loopback() {
             tracing::warn!(
                 "debuggers may attach from other machines: whoever reaches {address} can run code in functions"

@@ -1,6 +1,8 @@
 //! Debuggers of functions under development: breakpoints in the sources on disk,
 //! limits that wait for them, targets that come and go, and who is refused.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use environment::{Outcome, Runtime};
 use functions::{
@@ -9,6 +11,7 @@ use functions::{
 };
 use inspector::{Address, Server};
 use selvedge_tests::debugger::Debugger;
+use selvedge_tests::dev::Dev;
 use selvedge_tests::edge::engines;
 use selvedge_tests::{Ask, WAIT_MAX, free_port, program, viewer, wait_for};
 use serde_json::{Value, json};
@@ -425,4 +428,63 @@ fn serve_refuses_to_be_inspected() {
         let said = String::from_utf8(ended.stderr).unwrap();
         assert!(ended.status.code() == Some(1) && said.contains("selvedge dev --inspect"), "{argument}: {said}");
     }
+}
+
+const REWRITE: &str = "interface Event { Records: { cf: { request: { uri: string } } }[] }
+
+export const viewerRequest = async (event: Event) => {
+  const { uri } = event.Records[0].cf.request;
+  return { status: '200', body: `at ${uri}` };
+};
+";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_stops_at_a_breakpoint_in_typescript_and_is_answered_when_it_goes_on() {
+    let port = free_port().port();
+    let dev = Dev::start(&[("index.ts", REWRITE)], &[&format!("--inspect={port}")]).await;
+    dev.said(&format!("debuggers attach at 127.0.0.1:{port}")).await;
+    let socket = format!("ws://127.0.0.1:{port}/viewer-request");
+    let mut debugger = Debugger::enable(&socket).await;
+    let is_it = |script: &Value| script["url"].as_str().is_some_and(|url| url.ends_with("/index.ts"));
+    let parsed = debugger.event_where("Debugger.scriptParsed", is_it).await;
+    let map = parsed["sourceMapURL"].as_str().unwrap().split_once(";base64,").unwrap().1;
+    let map: Value = serde_json::from_slice(&STANDARD.decode(map).unwrap()).unwrap();
+    assert_eq!((&map["sources"][0], &map["sourcesContent"][0]), (&json!("index.ts"), &json!(REWRITE)));
+    // Where a debugger finds `return` with the map.
+    let source = json!({ "scriptId": parsed["scriptId"] });
+    let code = debugger.call("Debugger.getScriptSource", source).await["scriptSource"].as_str().unwrap().to_owned();
+    let line = code.lines().position(|line| line.trim_start().starts_with("return")).unwrap();
+    let at = json!({ "url": parsed["url"], "lineNumber": line });
+    debugger.call("Debugger.setBreakpointByUrl", at).await;
+
+    let dev = Arc::new(dev);
+    let asking = Arc::clone(&dev);
+    let answer = tokio::spawn(async move { asking.get("/page").await });
+    let paused = debugger.event("Debugger.paused").await;
+    let frame = &paused["callFrames"][0];
+    assert_eq!((&frame["functionName"], &frame["location"]["lineNumber"]), (&json!("viewerRequest"), &json!(line)));
+    // Longer than a function in `dev` may take by default.
+    tokio::time::sleep(Duration::from_millis(3_500)).await;
+    let uri = json!({ "callFrameId": frame["callFrameId"], "expression": "uri" });
+    assert_eq!(debugger.call("Debugger.evaluateOnCallFrame", uri).await["result"]["value"], "/page");
+    debugger.call("Debugger.resume", json!({})).await;
+    let answer = answer.await.unwrap();
+    assert_eq!((answer.status, answer.text()), (200, "at /page".to_owned()));
+
+    // What is saved is another target, of the same name.
+    dev.save("index.ts", &REWRITE.replace("at $", "now at $"));
+    dev.answers("/page", "now at /page").await;
+    assert_eq!(debugger.closed().await.0, 1000);
+    let mut debugger = Debugger::enable(&socket).await;
+    debugger.event_where("Debugger.scriptParsed", is_it).await;
+    // Code that does not load is said, and mended.
+    dev.save("index.ts", "export const viewerRequest = async () => { return ; } }");
+    let page = wait_for("the page of the error", || async {
+        let reply = dev.get("/").await;
+        (reply.status == 503).then(|| reply.text())
+    })
+    .await;
+    assert!(page.contains("SyntaxError"), "{page}");
+    dev.save("index.ts", REWRITE);
+    dev.answers("/", "at /").await;
 }

@@ -1,6 +1,7 @@
 //! The arguments of `selvedge dev`.
 
 use clap::{Args as ClapArgs, ValueEnum};
+use inspector::Address;
 use std::path::PathBuf;
 
 #[derive(ClapArgs, Debug)]
@@ -16,6 +17,11 @@ pub(crate) struct DevArgs {
     /// The port on this machine; 8080 or the next free one when it is not given
     #[arg(long)]
     pub(crate) port: Option<u16>,
+
+    /// Let debuggers into JavaScript functions: Chrome DevTools, VS Code, `node inspect`; at 127.0.0.1:9229 when it
+    /// is not said where
+    #[arg(long, value_name = "[HOST:]PORT", num_args = 0..=1, require_equals = true, default_missing_value = "9229")]
+    pub(crate) inspect: Option<Address>,
 
     #[command(flatten)]
     pub(crate) convention: ConventionArgs,

@@ -133,6 +133,12 @@ impl Session {
         self.terminal.say(&[(Style::Dim, "what you save is served; Ctrl-C ends".to_owned())]);
     }
 
+    /// Debuggers attach to its JavaScript functions here.
+    pub(crate) fn lets_debuggers_in(&self, address: SocketAddr) {
+        let said = format!("debuggers attach at {address}: chrome://inspect, or an editor's \"attach to Node.js\"");
+        self.terminal.say(&[(Style::Plain, said)]);
+    }
+
     /// These functions are new, and these of them do not load.
     pub(crate) fn reloaded(&self, functions: &[String], broken: &[String], took: Duration) {
         let what = match functions {
