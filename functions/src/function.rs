@@ -15,7 +15,7 @@ use crate::network::{Caller, Forks};
 use crate::package::Installed;
 use crate::phase::Phase;
 use crate::pool::{Pool, PoolLimits, Refused, Taken};
-use crate::provision::{self, Progress, Provisioned};
+use crate::provision::{Progress, Provisioned};
 use crate::running::{Lost, Running};
 use crate::template::{self, BuildError, Kind, REBUILD_PAUSE, Template};
 use crate::zygote::Zygote;
@@ -45,6 +45,9 @@ impl Function {
 
     /// Why it cannot run as it is: what its last init phase ended with, when there was none since that was good.
     pub async fn init_error(&self) -> Option<ErrorPayload> {
+        if self.core.is_inspected() {
+            return self.core.progress.init_error();
+        }
         let state = self.core.template.lock().await;
         match &state.failed {
             Some((_, BuildError::Init(error))) if state.template.is_none() => Some(error.clone()),
@@ -195,24 +198,6 @@ impl Core {
             self.compile().await;
         }
         self.init_ahead().await;
-    }
-
-    /// Returns when the provisioned environments are there, or it took too long; they are made
-    /// again from then on.
-    pub(crate) async fn provision(self: &Arc<Self>) {
-        if self.config.scaling.provisioned == 0 {
-            return;
-        }
-        let filled = tokio::time::timeout(provision::FILL_MAX, provision::fill(&Arc::downgrade(self))).await;
-        // Code under development that does not load is tried again by the next invocation, or is mended.
-        if self.is_inspected() && matches!(filled, Ok(Err(_))) {
-            return;
-        }
-        if !matches!(filled, Ok(Ok(()))) {
-            let provisioned = self.config.scaling.provisioned;
-            tracing::error!(function = %self.name, provisioned, "not all provisioned environments are there yet");
-        }
-        tokio::spawn(provision::keep(Arc::downgrade(self)));
     }
 
     /// Without bytecode the function runs all the same.

@@ -4,6 +4,7 @@
 
 use crate::function::Core;
 use crate::template::BuildError;
+use environment::ErrorPayload;
 use parking_lot::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
@@ -23,13 +24,24 @@ pub struct Provisioned {
 pub(crate) struct Progress {
     /// Counted in the pool already and not there yet.
     making: AtomicUsize,
-    failed: Mutex<Option<String>>,
+    failed: Mutex<Option<BuildError>>,
 }
 
 impl Progress {
     pub(crate) fn of(&self, core: &Core) -> Provisioned {
         let there = core.pool.total().saturating_sub(self.making.load(Ordering::Relaxed));
-        Provisioned { ready: there.min(core.config.scaling.provisioned), failed: self.failed.lock().clone() }
+        Provisioned {
+            ready: there.min(core.config.scaling.provisioned),
+            failed: self.failed.lock().as_ref().map(ToString::to_string),
+        }
+    }
+
+    /// The error of the init phase that the last one ended with.
+    pub(crate) fn init_error(&self) -> Option<ErrorPayload> {
+        match &*self.failed.lock() {
+            Some(BuildError::Init(error)) => Some(error.clone()),
+            _ => None,
+        }
     }
 }
 
@@ -49,15 +61,35 @@ impl Drop for Making<'_> {
     }
 }
 
+impl Core {
+    /// Returns when the provisioned environments are there, or it took too long; they are made
+    /// again from then on.
+    pub(crate) async fn provision(self: &Arc<Self>) {
+        if self.config.scaling.provisioned == 0 {
+            return;
+        }
+        let filled = tokio::time::timeout(FILL_MAX, fill(&Arc::downgrade(self))).await;
+        // Code under development that does not load is tried again by the next invocation, or is mended.
+        if self.is_inspected() && matches!(filled, Ok(Err(_))) {
+            return;
+        }
+        if !matches!(filled, Ok(Ok(()))) {
+            let provisioned = self.config.scaling.provisioned;
+            tracing::error!(function = %self.name, provisioned, "not all provisioned environments are there yet");
+        }
+        tokio::spawn(keep(Arc::downgrade(self)));
+    }
+}
+
 /// Returns once as many environments exist as are provisioned, or one could not be made.
-pub(crate) async fn fill(core: &Weak<Core>) -> Result<(), BuildError> {
+async fn fill(core: &Weak<Core>) -> Result<(), BuildError> {
     let Some(pool) = core.upgrade().map(|core| Arc::clone(&core.pool)) else { return Ok(()) };
     while let Some(place) = pool.reserve().await {
         let Some(core) = core.upgrade() else { return Ok(()) };
         let making = Making::begin(&core.progress);
         let created = core.create(place).await;
         drop(making);
-        *core.progress.failed.lock() = created.as_ref().err().map(ToString::to_string);
+        *core.progress.failed.lock() = created.as_ref().err().cloned();
         let (environment, _) = created?;
         environment.rest();
         pool.put(environment);
@@ -66,7 +98,7 @@ pub(crate) async fn fill(core: &Weak<Core>) -> Result<(), BuildError> {
 }
 
 /// Fills again whenever there are fewer, until the function is gone.
-pub(crate) async fn keep(core: Weak<Core>) {
+async fn keep(core: Weak<Core>) {
     let mut pause = PAUSE_MIN;
     loop {
         let filled = fill(&core).await;
@@ -92,7 +124,7 @@ pub(crate) async fn keep(core: Weak<Core>) {
 }
 
 /// How long a deployment waits for its provisioned environments before it goes live without them.
-pub(crate) const FILL_MAX: Duration = Duration::from_secs(60);
+const FILL_MAX: Duration = Duration::from_secs(60);
 
 const PAUSE_MIN: Duration = Duration::from_millis(500);
 const PAUSE_MAX: Duration = Duration::from_secs(30);
