@@ -36,10 +36,13 @@ pub struct Target {
 }
 
 impl Target {
-    /// What people call it: the function's name, with its version where that is a published one.
+    /// What people call it: the function's name, with its version where that is another than its first.
     #[must_use]
     pub fn title(&self) -> String {
-        if self.version == "$LATEST" { self.function.clone() } else { format!("{}:{}", self.function, self.version) }
+        match self.version.as_str() {
+            "$LATEST" | "1" => self.function.clone(),
+            version => format!("{}:{version}", self.function),
+        }
     }
 }
 
