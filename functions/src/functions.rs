@@ -12,7 +12,7 @@ use crate::leaving::Leaving;
 use crate::log::Log;
 use crate::manifest::manifest;
 use crate::network::NetworkGuard;
-use crate::package::{self, Installed, Known, PackageDigest, PackageError};
+use crate::package::{self, Known, PackageDigest, PackageError};
 use crate::pool::Capacity;
 use crate::program::Engines;
 use crate::scratch::Scratch;

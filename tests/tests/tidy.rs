@@ -83,8 +83,7 @@ fn libraries_are_named_only_by_the_crate_that_owns_them() {
 
 #[test]
 fn crates_depend_in_one_direction() {
-    let order =
-        ["sigv4", "environment", "event", "functions", "inspector", "deployment", "certs", "control", "proxy"];
+    let order = ["sigv4", "environment", "event", "functions", "inspector", "deployment", "certs", "control", "proxy"];
     for (position, name) in order.iter().enumerate() {
         let manifest = fs::read_to_string(root().join(name).join("Cargo.toml")).expect("a crate has a manifest");
         for later in &order[position + 1..] {

@@ -69,11 +69,11 @@ pub(super) fn delete(plane: &Plane, id: &str, request: &Request) -> Result<Answe
 }
 
 /// Switches a policy off, as a promotion does.
-pub(super) fn disable(records: &Records<'_>, id: &str) -> Result<(), ApiError> {
+pub(super) fn disable(plane: &Plane, records: &Records<'_>, id: &str) -> Result<(), ApiError> {
     let found = POLICIES.existing(records, id)?;
     let mut config = found.config.clone();
     config["Enabled"] = false.into();
-    exchange(records, id, found, config).map(drop)
+    exchange(plane, records, id, found, config).map(drop)
 }
 
 /// The policy that names this staging distribution.
@@ -157,13 +157,7 @@ fn renew_key(records: &Records<'_>, id: &str) -> Result<(), ApiError> {
     records.put(Kind::SessionKey, "", id, &STANDARD.encode(key))
 }
 
-fn check(
-    _: &Plane,
-    records: &Records<'_>,
-    id: &str,
-    before: Option<&Value>,
-    config: &Value,
-) -> Result<(), ApiError> {
+fn check(_: &Plane, records: &Records<'_>, id: &str, before: Option<&Value>, config: &Value) -> Result<(), ApiError> {
     let all = records.list::<Resource>(Kind::ContinuousDeploymentPolicy, "")?;
     if before.is_none() && all.len() >= POLICIES_MAX {
         let message =

@@ -55,7 +55,7 @@ pub(super) fn promote(plane: &Plane, id: &str, request: &Request) -> Result<Answ
         }
         (primary.config, primary.etag, primary.modified) = (config, random_id('E'), now());
         records.put(Kind::Distribution, "", id, &primary)?;
-        continuous_deployment::disable(records, &policy)?;
+        continuous_deployment::disable(plane, records, &policy)?;
         Ok((distribution::shown(records, id, &primary)?, primary.etag))
     })?;
     Ok(distribution::answer(&shown, etag))
