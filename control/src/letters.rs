@@ -38,10 +38,14 @@ pub(crate) struct Letter {
 impl Letter {
     /// Lays it into the queue. The oldest makes room in a queue that is full.
     pub(crate) fn put(&self, records: &Records<'_>, queue: &str) -> Result<(), ApiError> {
-        if records.count(Kind::Letter, queue)? >= LETTERS_MAX
+        self.put_within(records, queue, LETTERS_MAX)
+    }
+
+    fn put_within(&self, records: &Records<'_>, queue: &str, letters_max: usize) -> Result<(), ApiError> {
+        if records.count(Kind::Letter, queue)? >= letters_max
             && let Some(oldest) = records.first(Kind::Letter, queue)?
         {
-            tracing::error!(queue, "the queue has {LETTERS_MAX} letters, the oldest is thrown away");
+            tracing::error!(queue, "the queue has {letters_max} letters, the oldest is thrown away");
             records.remove(Kind::Letter, queue, &oldest)?;
         }
         records.put(Kind::Letter, queue, &format!("{:014}-{}", self.at_ms, Uuid::new_v4().simple()), self)
@@ -125,3 +129,43 @@ fn clear(plane: &Plane, queue: &str) -> Result<Answer, ApiError> {
 /// Of one queue.
 const LETTERS_MAX: usize = 100_000;
 const SHOWN_MAX: usize = 1_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keyring::Keyring;
+    use crate::store::Store;
+
+    fn letter(at_ms: u64) -> Letter {
+        let text = |text: &str| text.to_owned();
+        Letter {
+            function: text("f"),
+            qualifier: text("1"),
+            event: RawValue::from_string(at_ms.to_string()).unwrap(),
+            request_id: text("id"),
+            condition: text("RetriesExhausted"),
+            error: None,
+            record: None,
+            at_ms,
+        }
+    }
+
+    #[test]
+    fn the_oldest_letter_makes_room_in_a_full_queue() {
+        let dir = tempfile::tempdir().unwrap();
+        let keyring = Arc::new(Keyring::load(&dir.path().join("key")).unwrap());
+        let store = Store::open(&dir.path().join("state.db"), keyring).unwrap();
+        let put = |queue: &str, at_ms| store.write(|records| letter(at_ms).put_within(records, queue, 3)).unwrap();
+        // Not in the order of their times.
+        [5, 1, 4].into_iter().for_each(|at_ms| put("full", at_ms));
+        put("other", 0);
+        let events = |queue: &str| {
+            let letters = store.read(|records| records.list::<Letter>(Kind::Letter, queue)).unwrap();
+            letters.iter().map(|(_, letter)| letter.event.get().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(events("full"), ["1", "4", "5"]);
+        put("full", 6);
+        put("full", 7);
+        assert_eq!((events("full"), events("other")), (vec!["5".into(), "6".into(), "7".into()], vec!["0".into()]));
+    }
+}

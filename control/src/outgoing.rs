@@ -17,10 +17,12 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 /// Makes requests.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Outgoing {
     /// Made for the first request over TLS.
     tls: Mutex<Option<Arc<ClientConfig>>>,
+    /// From the connection to the end of the answer.
+    whole_max: Duration,
 }
 
 /// Why there is no answer.
@@ -32,11 +34,21 @@ pub(crate) enum OutgoingError {
     Unreachable { host: String, source: io::Error },
     #[error("{host}: {reason}")]
     Broken { host: String, reason: String },
-    #[error("{host} took longer than {} s", WHOLE_MAX.as_secs())]
-    Slow { host: String },
+    #[error("{host} took longer than {max:?}")]
+    Slow { host: String, max: Duration },
+}
+
+impl Default for Outgoing {
+    fn default() -> Outgoing {
+        Outgoing::within(WHOLE_MAX)
+    }
 }
 
 impl Outgoing {
+    fn within(whole_max: Duration) -> Outgoing {
+        Outgoing { tls: Mutex::default(), whole_max }
+    }
+
     /// The answer of the server that the request's URI names, which must have a scheme and a host.
     /// Its body is at most `bytes_max` long.
     pub(crate) async fn send(
@@ -53,9 +65,9 @@ impl Outgoing {
             _ => return Err(unclear()),
         };
         let port = uri.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
-        let slow = || OutgoingError::Slow { host: host.clone() };
+        let slow = || OutgoingError::Slow { host: host.clone(), max: self.whole_max };
         let asked = self.ask(request, (&host, port, is_tls), bytes_max);
-        tokio::time::timeout(WHOLE_MAX, asked).await.unwrap_or_else(|_| Err(slow()))
+        tokio::time::timeout(self.whole_max, asked).await.unwrap_or_else(|_| Err(slow()))
     }
 
     async fn ask(
@@ -119,5 +131,41 @@ where
     Ok((status, body.to_bytes()))
 }
 
-/// From the connection to the end of the answer.
+/// Of one request.
 const WHOLE_MAX: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Instant;
+    use tokio::io::AsyncWriteExt as _;
+    use tokio::net::TcpListener;
+
+    /// A server that says this to whoever connects, and then something now and then, without an end.
+    async fn drips(said: &'static str) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            stream.write_all(said.as_bytes()).await.unwrap();
+            // Until the other side has left.
+            while stream.write_all(said[said.len().saturating_sub(1)..].as_bytes()).await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        });
+        format!("http://{address}/")
+    }
+
+    #[tokio::test]
+    async fn an_attempt_ends_in_time_whatever_the_other_side_does() {
+        let max = Duration::from_millis(300);
+        for said in ["", "HTTP/1.1 200 OK\r\nx-a: b", "HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\na"] {
+            let request = Request::get(drips(said).await).body(Bytes::new()).unwrap();
+            let began = Instant::now();
+            let error = Outgoing::within(max).send(request, 1_000_000).await.unwrap_err();
+            assert!(matches!(error, OutgoingError::Slow { .. }), "{said:?}: {error}");
+            assert!(began.elapsed() >= max, "{said:?}");
+        }
+        assert_eq!(Outgoing::default().whole_max, Duration::from_secs(60));
+    }
+}

@@ -64,6 +64,21 @@ impl Delivery {
         Delivery { to, body, attributes, request_id, accepted_ms: now, due_ms: now, attempts: 0 }
     }
 
+    /// What follows from one attempt.
+    fn after(mut self, sent: &Sent, now_ms: u64) -> Verdict {
+        let age = Duration::from_millis(now_ms.saturating_sub(self.accepted_ms));
+        match sent {
+            Sent::Taken => Verdict::Done,
+            Sent::NotNow(_) if age < AGE_MAX => {
+                let wait = PAUSE_MIN.saturating_mul(1 << self.attempts.min(16)).min(PAUSE_MAX);
+                self.attempts += 1;
+                self.due_ms = now_ms + milliseconds(wait);
+                Verdict::Again(self, wait)
+            }
+            Sent::NotNow(_) | Sent::Never(_) => Verdict::GivenUp,
+        }
+    }
+
     /// Keeps it; what there is to do.
     pub(super) fn put(&self, records: &Records<'_>) -> Result<(u64, Task), ApiError> {
         let id = Uuid::new_v4().to_string();
@@ -93,22 +108,31 @@ pub(super) async fn attempt(plane: &Arc<Plane>, id: &str) {
     }
 }
 
-fn settle(plane: &Plane, id: &str, mut delivery: Delivery, sent: Sent) -> Result<(), ApiError> {
-    let age = Duration::from_millis(now_ms().saturating_sub(delivery.accepted_ms));
-    let reason = match sent {
-        Sent::Taken => return plane.store.write(|records| records.remove(Kind::Delivery, "", id).map(drop)),
-        Sent::NotNow(reason) if age < AGE_MAX => {
-            let wait = PAUSE_MIN.saturating_mul(1 << delivery.attempts.min(16)).min(PAUSE_MAX);
-            tracing::warn!(to = delivery.to, request = delivery.request_id, ?wait, "not delivered yet: {reason}");
-            delivery.attempts += 1;
-            delivery.due_ms = now_ms() + milliseconds(wait);
-            plane.store.write(|records| records.put(Kind::Delivery, "", id, &delivery))?;
-            plane.queue.add(delivery.due_ms, Task::Delivery(id.to_owned()));
+/// What is to become of a delivery after an attempt.
+#[derive(Debug)]
+enum Verdict {
+    Done,
+    Again(Delivery, Duration),
+    GivenUp,
+}
+
+/// Writes down what became of it.
+fn settle(plane: &Plane, id: &str, delivery: Delivery, sent: Sent) -> Result<(), ApiError> {
+    let (to, request) = (delivery.to.clone(), delivery.request_id.clone());
+    let reason = match &sent {
+        Sent::Taken => String::new(),
+        Sent::NotNow(reason) | Sent::Never(reason) => reason.clone(),
+    };
+    match delivery.after(&sent, now_ms()) {
+        Verdict::Again(later, wait) => {
+            tracing::warn!(to, request, ?wait, "not delivered yet: {reason}");
+            plane.store.write(|records| records.put(Kind::Delivery, "", id, &later))?;
+            plane.queue.add(later.due_ms, Task::Delivery(id.to_owned()));
             return Ok(());
         }
-        Sent::NotNow(reason) | Sent::Never(reason) => reason,
-    };
-    tracing::error!(to = delivery.to, request = delivery.request_id, "a delivery is given up: {reason}");
+        Verdict::GivenUp => tracing::error!(to, request, "a delivery is given up: {reason}"),
+        Verdict::Done => {}
+    }
     plane.store.write(|records| records.remove(Kind::Delivery, "", id).map(drop))
 }
 
@@ -195,3 +219,43 @@ const PAUSE_MAX: Duration = Duration::from_secs(300);
 const AGE_MAX: Duration = Duration::from_secs(6 * 3600);
 const REASON_BYTES_MAX: usize = 1024;
 const KEPT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_is_tried_ever_more_rarely_for_six_hours_and_then_given_up() {
+        let mut now = Delivery::new("arn:aws:sqs:eu-west-1:123456789012:q", "{}".into(), Vec::new(), "id");
+        let accepted = now.accepted_ms;
+        let not_now = Sent::NotNow("503".into());
+        let mut waits = Vec::new();
+        let ended = loop {
+            // Each attempt takes as long as one may.
+            let ended = now.due_ms + 60_000;
+            match now.clone().after(&not_now, ended) {
+                Verdict::Again(later, wait) => {
+                    assert_eq!(later.due_ms, ended + milliseconds(wait));
+                    waits.push(wait.as_secs());
+                    now = later;
+                }
+                Verdict::GivenUp => break ended,
+                Verdict::Done => panic!("nobody took it"),
+            }
+        };
+        assert_eq!(waits[..10], [1, 2, 4, 8, 16, 32, 64, 128, 256, 300]);
+        assert!(waits[10..].iter().all(|wait| *wait == 300));
+        let hours = Duration::from_millis(ended - accepted);
+        let last = Duration::from_secs(300 + 60);
+        assert!(hours >= AGE_MAX && hours < AGE_MAX + last && AGE_MAX == Duration::from_secs(6 * 3600), "{hours:?}");
+    }
+
+    #[test]
+    fn what_was_taken_and_what_is_refused_for_good_is_over_at_once() {
+        let delivery = Delivery::new("https://hooks.example.com/", "{}".into(), Vec::new(), "id");
+        assert!(matches!(delivery.clone().after(&Sent::Taken, now_ms()), Verdict::Done));
+        assert!(matches!(delivery.after(&Sent::Never("400".into()), now_ms()), Verdict::GivenUp));
+        assert!(is_final(StatusCode::BAD_REQUEST) && !is_final(StatusCode::FORBIDDEN));
+        assert!(!is_final(StatusCode::SERVICE_UNAVAILABLE));
+    }
+}
