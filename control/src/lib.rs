@@ -3,6 +3,7 @@
 //! the configuration file; how that becomes a deployment is `deployment`'s, and the
 //! program's to swap. Called by `cli`.
 
+mod accept;
 mod access;
 mod answer;
 mod backup;

@@ -1,5 +1,7 @@
-//! The admin listener: connections, bodies, signatures, and which API a request is for.
+//! The admin listener: bodies, signatures, and which API a request is for. Connections are
+//! `accept`'s.
 
+use crate::accept::{Bounds, accept};
 use crate::answer::{Answer, Protocol};
 use crate::error::{ApiError, Code};
 use crate::plane::Plane;
@@ -11,65 +13,25 @@ use http::Response;
 use http::request::Parts;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
-use hyper::service::{HttpService, service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
-use std::convert::Infallible;
-use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 use time::OffsetDateTime;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 /// Answers requests until the task is dropped.
 pub(crate) async fn serve(listener: TcpListener, plane: Arc<Plane>) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                let plane = Arc::clone(&plane);
-                let service = service_fn(move |request| {
-                    let plane = Arc::clone(&plane);
-                    async move { Ok::<_, Infallible>(answer(&plane, request).await) }
-                });
-                tokio::spawn(async move {
-                    converse(stream, service, HEADER_TIMEOUT).await;
-                    drop(place);
-                });
-            }
-            Err(error) => {
-                tracing::error!("the control plane cannot accept: {error}");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
-        }
-    }
+    let next = || async { listener.accept().await.map(|(stream, _)| stream) };
+    let bounds = Bounds { of: "the control plane", connections_max: CONNECTIONS_MAX, header_timeout: HEADER_TIMEOUT };
+    accept(next, bounds, move |request| answer(Arc::clone(&plane), request)).await;
 }
 
-/// Answers what comes on one connection. `header_timeout` is for the head of each request.
-pub(crate) async fn converse<S, F>(stream: S, service: F, header_timeout: Duration)
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    F: HttpService<Incoming, ResBody = Full<Bytes>>,
-    F::Error: Into<Box<dyn Error + Send + Sync>>,
-{
-    let connection = hyper::server::conn::http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(header_timeout)
-        .serve_connection(TokioIo::new(stream), service);
-    if let Err(error) = connection.await {
-        tracing::debug!("a connection to the control plane ended: {error}");
-    }
-}
-
-async fn answer(plane: &Arc<Plane>, request: http::Request<Incoming>) -> Response<Full<Bytes>> {
+async fn answer(plane: Arc<Plane>, request: http::Request<Incoming>) -> Response<Full<Bytes>> {
     let id = Uuid::new_v4();
     let (parts, body) = request.into_parts();
     let protocol = Protocol::of_path(parts.uri.path());
     let line = format!("{} {}", parts.method, parts.uri.path());
-    let answered = handle(plane, parts, body).await;
+    let answered = handle(&plane, parts, body).await;
     let answer = answered.unwrap_or_else(|error| {
         tracing::info!(%id, "{line} refused: {error}");
         Answer::of_error(&error, protocol, id)
@@ -120,5 +82,4 @@ pub(crate) async fn read(body: Incoming, bytes_max: usize) -> Result<Bytes, ApiE
 const BODY_BYTES_MAX: usize = 70_167_211;
 const BODY_TIMEOUT: Duration = Duration::from_secs(300);
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const CONNECTIONS_MAX: usize = 256;

@@ -8,10 +8,11 @@ mod response;
 
 pub(crate) use cors::Cors;
 
+use crate::accept::{Bounds, accept};
 use crate::answer::{Answer, Protocol};
 use crate::error::{ApiError, Code};
 use crate::lambda::{self, FunctionUrl, invoke};
-use crate::listen::{self, converse};
+use crate::listen;
 use crate::plane::Plane;
 use crate::signature::Claim;
 use bytes::Bytes;
@@ -21,41 +22,26 @@ use http::request::Parts;
 use http::{HeaderMap, Response};
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::service::service_fn;
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 use time::OffsetDateTime;
 use tokio::net::UnixListener;
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 /// Answers requests until the task is dropped.
 pub(crate) async fn serve(listener: UnixListener, plane: Arc<Plane>) {
-    loop {
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                let plane = Arc::clone(&plane);
-                let service = service_fn(move |request| {
-                    let plane = Arc::clone(&plane);
-                    async move { Ok::<_, Infallible>(answer(&plane, request).await) }
-                });
-                // Longer than the edge keeps idle connections, so that the edge closes first.
-                tokio::spawn(converse(stream, service, IDLE_MAX));
-            }
-            Err(error) => {
-                tracing::error!("function URLs cannot be answered: {error}");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
-        }
-    }
+    let next = || async { listener.accept().await.map(|(stream, _)| stream) };
+    let bounds = Bounds { of: "function URLs", connections_max: CONNECTIONS_MAX, header_timeout: IDLE_MAX };
+    accept(next, bounds, move |request| answer(Arc::clone(&plane), request)).await;
 }
 
-async fn answer(plane: &Arc<Plane>, request: http::Request<Incoming>) -> Response<Full<Bytes>> {
+async fn answer(plane: Arc<Plane>, request: http::Request<Incoming>) -> Response<Full<Bytes>> {
     let id = Uuid::new_v4();
     let (mut parts, body) = request.into_parts();
     let origin = parts.headers.get("origin").cloned();
     let from = event::take_edge_headers(&mut parts.headers);
-    let url = match find(plane, &parts.headers).await {
+    let url = match find(&plane, &parts.headers).await {
         Ok(url) => url,
         Err(error) => return Answer::of_error(&error, Protocol::Json, id).into_response(id),
     };
@@ -63,7 +49,7 @@ async fn answer(plane: &Arc<Plane>, request: http::Request<Incoming>) -> Respons
     if let Some(answer) = cors.and_then(|cors| cors.preflight(&parts.method, &parts.headers)) {
         return answer;
     }
-    let mut response = handle(plane, (id, &url), (parts, body), from).await.unwrap_or_else(|error| {
+    let mut response = handle(&plane, (id, &url), (parts, body), from).await.unwrap_or_else(|error| {
         tracing::info!(%id, function = url.function, "a function URL refused: {error}");
         Answer::of_error(&error, Protocol::Json, id).into_response(id)
     });
@@ -131,5 +117,7 @@ async fn find(plane: &Arc<Plane>, headers: &HeaderMap) -> Result<FunctionUrl, Ap
 
 /// AWS: "Lambda quotas", invocation payload: the event is larger than the body.
 const BODY_BYTES_MAX: usize = invoke::EVENT_BYTES_MAX;
+/// Longer than the edge keeps idle connections, so that the edge closes first.
 const IDLE_MAX: Duration = Duration::from_secs(900);
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// The edge has as many as its viewers need, and bounds those.
+const CONNECTIONS_MAX: usize = Semaphore::MAX_PERMITS;
