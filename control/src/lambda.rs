@@ -1,4 +1,4 @@
-//! AWS Lambda's API: functions, their versions and aliases, and invocations. Each
+//! AWS Lambda's API: functions, their versions, aliases and layers, and invocations. Each
 //! operation is one function of a submodule; this file knows which.
 
 mod alias;
@@ -11,11 +11,13 @@ mod ending;
 mod event_config;
 mod function;
 pub(crate) mod invoke;
+mod layer;
 mod location;
 mod names;
 mod operations;
 mod page;
 mod permission;
+mod policy;
 mod provisioned;
 pub(crate) mod queue;
 mod record;
@@ -26,6 +28,7 @@ mod url_config;
 mod version;
 
 pub(crate) use concurrency::enforce;
+pub(crate) use layer::packages as layer_packages;
 pub(crate) use location::{Links, download};
 pub(crate) use names::{ACCOUNT, Named, REGION, arn};
 pub(crate) use provisioned::{Runnable, runnable};
@@ -98,6 +101,15 @@ fn perform(plane: &Plane, operation: &str, named: &[String], request: &Request) 
         "PutFunctionCodeSigningConfig" => code_signing::put(plane, first, request),
         "GetFunctionCodeSigningConfig" => code_signing::of_function(plane, first),
         "DeleteFunctionCodeSigningConfig" => code_signing::take_away(plane, first),
+        "PublishLayerVersion" => layer::publish(plane, first, request),
+        "GetLayerVersion" => layer::find(plane, (first, second), request),
+        "GetLayerVersionByArn" => layer::find_by_arn(plane, request),
+        "ListLayers" => layer::list(plane, request),
+        "ListLayerVersions" => layer::list_versions(plane, first, request),
+        "DeleteLayerVersion" => layer::delete(plane, first, second),
+        "AddLayerVersionPermission" => layer::permission::add(plane, (first, second), request),
+        "GetLayerVersionPolicy" => layer::permission::find(plane, first, second),
+        "RemoveLayerVersionPermission" => layer::permission::remove(plane, named, request),
         "PutFunctionConcurrency" => concurrency::put(plane, first, request),
         "GetFunctionConcurrency" => concurrency::find(plane, first),
         "DeleteFunctionConcurrency" => concurrency::delete(plane, first),

@@ -93,7 +93,7 @@ impl Packages {
             .map_err(|error| ApiError::of_ours(&error))
     }
 
-    /// Removes what no function uses.
+    /// Removes what is not used.
     pub(crate) fn retain(&self, used: &BTreeSet<String>) -> io::Result<()> {
         for entry in fs::read_dir(&self.sealed)? {
             let entry = entry?;

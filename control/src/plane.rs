@@ -7,7 +7,7 @@ use crate::cloudfront::{self, Distribution};
 use crate::error::{ApiError, Code};
 use crate::keyring::Keyring;
 use crate::lambda::queue::Queue;
-use crate::lambda::{Function, Links, Place, Runnable, Runner, UrlPlace, runnable, table};
+use crate::lambda::{Function, Links, Place, Runnable, Runner, UrlPlace, layer_packages, runnable, table};
 use crate::order::Orders;
 use crate::packages::Packages;
 use crate::services::Services;
@@ -107,7 +107,7 @@ impl Plane {
         self.uploads.read()
     }
 
-    /// Removes packages that no version has, unless one is being uploaded.
+    /// Removes packages that no function and no layer has, unless one is being uploaded.
     pub(crate) fn sweep_packages(&self) {
         let Some(_guard) = self.uploads.try_write() else { return };
         let used = self.store.read(used_packages);
@@ -125,8 +125,7 @@ impl Plane {
         runnable: &Runnable,
         place: Place,
     ) -> Result<FunctionConfig, ApiError> {
-        let code = &runnable.settings.code;
-        self.packages.unseal(&code.digest, code.signed_by.as_deref())?;
+        runnable.settings.unseal(&self.packages)?;
         let label = format!("{name}:{version}");
         let functions = toml::Table::from_iter([(label.clone(), table(runnable, place).into())]);
         let document = toml::Table::from_iter([("functions".to_owned(), functions.into())]);
@@ -215,19 +214,20 @@ fn associated_functions(
     let mut functions = Vec::new();
     for (name, number) in cloudfront::associated(distribution) {
         let runnable = runnable(records, &name, &number)?;
-        let code = &runnable.settings.code;
-        packages.unseal(&code.digest, code.signed_by.as_deref())?;
+        runnable.settings.unseal(packages)?;
         functions.push((format!("{name}:{number}"), table(&runnable, Place::Edge).into()));
     }
     Ok(functions)
 }
 
+/// Those of layers that can be given to functions, and all that functions have.
 fn used_packages(records: &Records<'_>) -> Result<BTreeSet<String>, ApiError> {
-    let mut used = BTreeSet::new();
+    let layers = layer_packages(records)?;
+    let mut used: BTreeSet<String> = layers.into_iter().map(|code| code.digest).collect();
     for (name, function) in records.list::<Function>(Kind::Function, "")? {
-        used.insert(function.settings.code.digest);
+        used.extend(function.settings.packages().map(|code| code.digest.clone()));
         for (_, version) in records.list::<crate::lambda::Version>(Kind::Version, &name)? {
-            used.insert(version.settings.code.digest);
+            used.extend(version.settings.packages().map(|code| code.digest.clone()));
         }
     }
     Ok(used)

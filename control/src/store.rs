@@ -28,6 +28,7 @@ pub(crate) enum Kind {
     Provisioned,
     FunctionUrl,
     CodeSigningConfig,
+    LayerVersion,
     Distribution,
     Invalidation,
     /// A CallerReference that made a distribution; outlives it.
@@ -57,6 +58,7 @@ impl Kind {
             Kind::Provisioned => "provisioned",
             Kind::FunctionUrl => "function-url",
             Kind::CodeSigningConfig => "code-signing-config",
+            Kind::LayerVersion => "layer-version",
             Kind::Distribution => "distribution",
             Kind::Invalidation => "invalidation",
             Kind::CallerReference => "caller-reference",

@@ -44,7 +44,7 @@ pub use inspection::{AttachError, Inspection, Session, Target};
 pub use invocation::Invocation;
 pub use log_reader::{LogLine, LogPlace, LogSummary, Logs};
 pub use network::{AllowedError, NetworkPolicy};
-pub use package::{Known, PackageDigest, PackageError, check_package, check_package_of, unpack};
+pub use package::{Known, PackageDigest, PackageError, check_layer, check_package, check_package_of, unpack};
 pub use program::Engines;
 pub use provision::Provisioned;
 pub use zygote::{ZygoteError, sandbox_layers};

@@ -114,6 +114,14 @@ pub fn check_package_of(config: &FunctionConfig, known: &Known) -> Result<Packag
     Ok(layers.digest_with(digest))
 }
 
+/// Checks that an archive can be a layer: within the limits, and safe to unpack. Reads it; blocks.
+///
+/// # Errors
+/// The first rule that it breaks.
+pub fn check_layer(archive: &Path) -> Result<(), PackageError> {
+    archive::Opened::open(archive)?.list().map(drop)
+}
+
 /// What a package contains, and its digest.
 fn read(source: &PackageSource, known: &Known) -> Result<(Listing, PackageDigest), PackageError> {
     match source {

@@ -31,9 +31,20 @@ def zipped(text):
     return "fileb://" + file(f"{text}.zip", package(code))
 
 
+layer = aws("lambda", "publish-layer-version", "--layer-name", "shared", "--zip-file", zipped("shared"), "--compatible-runtimes", "nodejs22.x",
+            "--compatible-architectures", "x86_64", "--license-info", "MIT", "--description", "what is shared")
+equal((layer["Version"], layer["CompatibleRuntimes"]), (1, ["nodejs22.x"]))
 made = aws("lambda", "create-function", "--function-name", "cli", "--runtime", "nodejs22.x", "--handler", "index.handler",
-           "--role", "arn:aws:iam::000000000000:role/any", "--zip-file", zipped("one"), "--publish")
-equal(made["Version"], "1")
+           "--role", "arn:aws:iam::000000000000:role/any", "--zip-file", zipped("one"), "--publish", "--layers", layer["LayerVersionArn"])
+equal((made["Version"], made["Layers"]), ("1", [{"Arn": layer["LayerVersionArn"], "CodeSize": layer["Content"]["CodeSize"]}]))
+equal(aws("lambda", "list-layers")["Layers"][0]["LayerName"], "shared")
+equal(aws("lambda", "get-layer-version-by-arn", "--arn", layer["LayerVersionArn"])["LicenseInfo"], "MIT")
+one = ("--layer-name", "shared", "--version-number", "1")
+given = aws("lambda", "add-layer-version-permission", *one, "--statement-id", "all", "--action", "lambda:GetLayerVersion", "--principal", "*")
+equal(aws("lambda", "get-layer-version-policy", *one)["RevisionId"], given["RevisionId"])
+aws("lambda", "remove-layer-version-permission", *one, "--statement-id", "all", "--revision-id", given["RevisionId"])
+equal(len(aws("lambda", "list-layer-versions", "--layer-name", "shared")["LayerVersions"]), 1)
+aws("lambda", "delete-layer-version", *one)
 aws("lambda", "wait", "function-active-v2", "--function-name", "cli")
 out = os.path.join(place.name, "out.json")
 said = aws("lambda", "invoke", "--function-name", "cli", "--payload", '{"a": 1}', out)

@@ -28,7 +28,8 @@ refused("InvalidParameterValueException", 400, create, lam, "bad", HELLO, Handle
 assert "nodejs22.x" in refused("InvalidParameterValueException", 400, create, lam, "bad", HELLO, Runtime="java21")
 refused("InvalidParameterValueException", 400, create, lam, "bad", HELLO, MemorySize=64 * 1024 // 2)
 refused("InvalidParameterValueException", 400, create, lam, "bad", HELLO, Environment={"Variables": {"AWS_REGION": "x"}})
-assert "Layers" in refused("InvalidParameterValueException", 400, create, lam, "bad", HELLO, Layers=["arn:aws:lambda:us-east-1:000000000000:layer:l:1"])
+files = dict(Arn="arn:aws:elasticfilesystem:us-east-1:000000000000:access-point/fsap-0", LocalMountPath="/mnt/files")
+assert "FileSystemConfigs" in refused("InvalidParameterValueException", 400, create, lam, "bad", HELLO, FileSystemConfigs=[files])
 broken = dict(FunctionName="bad", Runtime="nodejs22.x", Role=ROLE, Handler="index.handler", Code={"ZipFile": b"no archive"})
 refused("InvalidParameterValueException", 400, lam.create_function, **broken)
 refused("ResourceNotFoundException", 404, lam.get_function, FunctionName="bad")
@@ -101,7 +102,7 @@ equal(names, ["hello", "page-0", "page-1", "page-2", "page-3", "page-4", "slow"]
 equal(lam.get_function_code_signing_config(FunctionName="hello")["CodeSigningConfigArn"], "")
 equal(lam.get_runtime_management_config(FunctionName="hello")["UpdateRuntimeOn"], "Auto")
 equal(lam.get_account_settings()["AccountUsage"]["FunctionCount"], 7)
-assert "ListLayers" in refused("UnknownOperationException", 404, lam.list_layers)
+assert "ListCapacityProviders" in refused("UnknownOperationException", 404, lam.list_capacity_providers)
 
 # The end.
 for name in names:

@@ -1,7 +1,9 @@
 """Code signing: configurations, and which packages a function takes. STEP says which part of the play this is."""
 
+import io
 import json
 import os
+import zipfile
 
 from common import ROLE, client, create, equal, package, refused
 
@@ -17,6 +19,15 @@ def file(name):
 
 def make(name, archive, **settings):
     return lam.create_function(FunctionName=name, Runtime="nodejs22.x", Role=ROLE, Handler="index.handler", Code={"ZipFile": archive}, **settings)
+
+
+def changed_layer():
+    """A package whose signature is another's: the archive is whole, its comment that of the signed one."""
+    comment = zipfile.ZipFile(io.BytesIO(file("trusted.zip"))).comment
+    out = io.BytesIO(package(CODE.replace("signed", "changed")))
+    with zipfile.ZipFile(out, "a") as archive:
+        archive.comment = comment
+    return out.getvalue()
 
 
 def play():
@@ -51,6 +62,20 @@ def play():
     equal(json.load(lam.invoke(FunctionName="f", Qualifier="1")["Payload"]), "signed")
     refused("CodeVerificationFailedException", 400, lam.update_function_code, FunctionName="f", ZipFile=package(CODE))
     equal(lam.get_function_configuration(FunctionName="f")["CodeSha256"], lam.get_function_configuration(FunctionName="f", Qualifier="1")["CodeSha256"])
+
+    # So are layers, when a function is given them.
+    layer = lambda name, archive: lam.publish_layer_version(LayerName=name, Content={"ZipFile": archive})
+    trusted, unsigned, other_s = layer("trusted", archive), layer("unsigned", package("x")), layer("other", file("other.zip"))
+    equal((trusted["Content"]["SigningProfileVersionArn"], "SigningProfileVersionArn" in unsigned["Content"]), (TRUSTED, False))
+    arn_of = lambda layer: layer["LayerVersionArn"]
+    update = lambda *layers: lam.update_function_configuration(FunctionName="f", Layers=[arn_of(one) for one in layers])
+    for one in (unsigned, other_s):
+        assert arn_of(one) in refused("CodeVerificationFailedException", 400, update, trusted, one)
+    assert "changed" in refused("InvalidCodeSignatureException", 400, update, layer("odd", changed_layer()))
+    refused("CodeVerificationFailedException", 400, make, "h", archive, Layers=[arn_of(unsigned)], **signed)
+    equal([one["SigningProfileVersionArn"] for one in update(trusted)["Layers"]], [TRUSTED])
+    equal(json.load(lam.invoke(FunctionName="f")["Payload"]), "signed")
+    lam.update_function_configuration(FunctionName="f", Layers=[])
 
     # Who has it.
     equal(lam.get_function_code_signing_config(FunctionName="f")["CodeSigningConfigArn"], arn)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import urllib.request
 
 from common import client, create, equal, package, refused, view
 
@@ -33,7 +34,13 @@ def upload():
 
 
 def make():
-    cf.create_distribution(DistributionConfig=distribution(upload()))
+    """The function reads a layer, the version of which is deleted; a newer one is there."""
+    layer = lam.publish_layer_version(LayerName="kept", Content={"ZipFile": package("kept", "word")})
+    reads = "import { readFileSync } from 'node:fs'; " + CODE.replace("'kept'", "readFileSync('/opt/word', 'utf8')")
+    arn = create(lam, "kept", reads, Publish=True, Layers=[layer["LayerVersionArn"]])["FunctionArn"]
+    lam.publish_layer_version(LayerName="kept", Content={"ZipFile": package("newer", "word")})
+    lam.delete_layer_version(LayerName="kept", VersionNumber=1)
+    cf.create_distribution(DistributionConfig=distribution(arn))
     equal(view("kept.test", "/")[2], "kept")
 
 
@@ -44,6 +51,9 @@ def associate():
 def look():
     equal(view("kept.test", "/")[2], "kept")
     equal(json.load(lam.invoke(FunctionName="kept", Qualifier="1")["Payload"])["body"], "kept")
+    equal([version["Version"] for version in lam.list_layer_versions(LayerName="kept")["LayerVersions"]], [2])
+    link = lam.get_layer_version(LayerName="kept", VersionNumber=2)["Content"]["Location"]
+    equal(urllib.request.urlopen(link).read(), package("newer", "word"))
     equal([d["Aliases"]["Items"] for d in cf.list_distributions()["DistributionList"]["Items"]], [["kept.test"]])
 
 
@@ -57,6 +67,7 @@ def spoil():
     """What a copy that was made before must not know of."""
     lam.update_function_code(FunctionName="kept", ZipFile=package(CODE.replace("kept", "spoilt")))
     arn = lam.publish_version(FunctionName="kept")["FunctionArn"]
+    lam.delete_layer_version(LayerName="kept", VersionNumber=2)
     found = cf.list_distributions()["DistributionList"]["Items"][0]
     cf.update_distribution(Id=found["Id"], IfMatch=cf.get_distribution(Id=found["Id"])["ETag"], DistributionConfig=distribution(arn))
     equal(view("kept.test", "/")[2], "spoilt")

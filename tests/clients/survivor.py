@@ -17,6 +17,7 @@ GONE = (ConnectionClosedError, EndpointConnectionError, HTTPClientError, OSError
 once = Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=20)
 lam, cf = client("lambda", config=once), client("cloudfront", config=once)
 pages = lam.get_paginator("list_versions_by_function")
+layer_pages = lam.get_paginator("list_layer_versions")
 known = {}
 counts = dict(acknowledged=0, interrupted=0, kept=0)
 
@@ -35,6 +36,8 @@ def look():
         tag=kept["Tags"]["n"],
         counter=next(f for f in functions if f["FunctionName"] == "kept")["Environment"]["Variables"]["N"],
         alias=lam.get_alias(FunctionName="kept", Name="live")["Description"],
+        layers=tuple(v["Version"] for page in layer_pages.paginate(LayerName="kept") for v in page["LayerVersions"]),
+        given=tuple(layer["Arn"] for layer in kept["Configuration"].get("Layers", [])),
         versions=tuple(v["Version"] for page in pages.paginate(FunctionName="kept") for v in page["Versions"]),
         comment=found["DistributionConfig"]["Comment"],
         etag=found["ETag"],
@@ -50,7 +53,7 @@ def cache_policy(comment):
 def write(nth):
     """One random change: what it changes, and the values after it."""
     text = str(nth)
-    kind = random.choice(("counter", "alias", "versions", "comment", "policy", "code", "tag", "temporary"))
+    kind = random.choice(("counter", "alias", "versions", "comment", "policy", "code", "tag", "layers", "given", "temporary"))
     known["pending"] = kind
     if kind == "counter":
         known["attempt"] = text
@@ -79,6 +82,22 @@ def write(nth):
         zipped = package(f"{CODE} // {text}")
         known["attempt"] = base64.b64encode(hashlib.sha256(zipped).digest()).decode()
         known["code"] = lam.update_function_code(FunctionName="kept", ZipFile=zipped)["CodeSha256"]
+    elif kind == "layers" and len(known["layers"]) > 2:
+        # Whoever has it keeps it.
+        known["attempt"] = known["layers"][:-1]
+        lam.delete_layer_version(LayerName="kept", VersionNumber=known["layers"][-1])
+        known["layers"] = known["attempt"]
+    elif kind == "layers":
+        # Which number an unanswered one has is not known; it is a new one.
+        known["attempt"] = None
+        zipped = package(text, "word")
+        version = lam.publish_layer_version(LayerName="kept", Content={"ZipFile": zipped})["Version"]
+        assert version > known["highest"], (version, known)
+        known.update(layers=(version, *known["layers"]), highest=version)
+    elif kind == "given":
+        known["attempt"] = (f"arn:aws:lambda:us-east-1:000000000000:layer:kept:{random.choice(known['layers'])}",)
+        lam.update_function_configuration(FunctionName="kept", Layers=list(known["attempt"]))
+        known["given"] = known["attempt"]
     elif kind == "tag":
         known["attempt"] = text
         lam.tag_resource(Resource=known["resource"], Tags={"n": text})
@@ -117,7 +136,7 @@ def back():
             assert time.monotonic() < until, "the edge did not come back"
             time.sleep(0.02)
     pending, attempt = known["pending"], known["attempt"]
-    for name in ("counter", "alias", "comment", "policy", "code", "tag", "temporary"):
+    for name in ("counter", "alias", "comment", "policy", "code", "tag", "given", "temporary"):
         allowed = [known[name]] + ([attempt] if name == pending else [])
         assert found[name] in allowed, f"{name} is {found[name]!r}, not one of {allowed!r} ({pending})"
     if pending == "versions":
@@ -125,21 +144,29 @@ def back():
         assert len(found["versions"]) - len(known["versions"]) in (0, 1), (found, known)
     else:
         equal(found["versions"], known["versions"])
+    if pending == "layers" and attempt is None:
+        newer = [number for number in found["layers"] if number not in known["layers"]]
+        assert found["layers"] == (*newer, *known["layers"]) and len(newer) < 2, (found, known)
+        assert all(number > known["highest"] for number in newer), (found, known)
+    else:
+        assert found["layers"] in [known["layers"]] + ([attempt] if pending == "layers" else []), (found, known)
+    known["highest"] = max(known["highest"], *found["layers"])
     if pending != "comment":
         equal(found["etag"], known["etag"])
     if pending != "policy":
         equal(found["policy_etag"], known["policy_etag"])
-    if pending == "code":
+    if pending in ("code", "layers", "given"):
         runs()
     counts["kept"] += pending in found and found[pending] != known[pending]
     known.update(found)
 
 
-arn = create(lam, "kept", CODE, Publish=True, Environment={"Variables": {"N": "0"}}, Tags={"n": "0"})["FunctionArn"]
+layer = lam.publish_layer_version(LayerName="kept", Content={"ZipFile": package("0", "word")})["LayerVersionArn"]
+arn = create(lam, "kept", CODE, Layers=[layer], Publish=True, Environment={"Variables": {"N": "0"}}, Tags={"n": "0"})["FunctionArn"]
 lam.create_alias(FunctionName="kept", Name="live", FunctionVersion="1", Description="0")
 made = cf.create_distribution(DistributionConfig=distribution(arn))
 policy = cf.create_cache_policy(CachePolicyConfig=cache_policy("0"))["CachePolicy"]["Id"]
-known.update(id=made["Distribution"]["Id"], policy_id=policy, arn=arn, resource=arn.rsplit(":", 1)[0], pending="", attempt=None)
+known.update(id=made["Distribution"]["Id"], policy_id=policy, arn=arn, resource=arn.rsplit(":", 1)[0], pending="", attempt=None, highest=1)
 known.update(look())
 open(os.environ["READY"], "w").close()
 nth = 0

@@ -16,8 +16,9 @@ vectors = json.load(open(os.environ["VECTORS"], encoding="utf-8"))
 
 
 def code(mark):
-    return f"""export const handler = async (event) => {{
-      if (event.rawPath) return {{ path: event.rawPath, mark: '{mark}' }};
+    return f"""import {{ readFileSync }} from 'node:fs';
+    export const handler = async (event) => {{
+      if (event.rawPath) return {{ path: event.rawPath, mark: '{mark}', word: readFileSync('/opt/word', 'utf8') }};
       const {{ config, request, response }} = event.Records[0].cf;
       const message = response ?? request;
       const name = 'x-' + config.eventType;
@@ -55,6 +56,7 @@ with open(provider, encoding="utf-8") as block:
     addressed = block.read().replace("127.0.0.1:8081", os.environ["CONTROL"])
 write("provider.tf", addressed.encode())
 write("mark.zip", package(code("one")))
+write("words.zip", package("first", "word"))
 write("readers.pem", vectors["keys"]["RSA"].encode())
 terraform("init")
 
@@ -77,7 +79,8 @@ ticket = vectors["canned"][0]
 mark = f"&Expires={ticket['expires']}&Signature={ticket['signature']}&Key-Pair-Id={readers}"
 equal([view("www.example.net", ticket["url"] + query)[0] for query in ("", mark)], [403, 200])
 url = outputs["url"]["value"].removeprefix("http://").rstrip("/")
-equal(json.loads(view(url, "/of/the/url")[2]), {"path": "/of/the/url", "mark": "one"})
+equal(json.loads(view(url, "/of/the/url")[2]), {"path": "/of/the/url", "mark": "one", "word": "first"})
+equal(outputs["layer"]["value"], "arn:aws:lambda:us-east-1:000000000000:layer:words:1")
 view(SITE, "/old/list?page=1&other=2", headers={"cookie": "session=a; other=b"})
 no_drift("one")
 
@@ -96,9 +99,13 @@ equal(lam.get_provisioned_concurrency_config(FunctionName="mark", Qualifier="liv
 lam.remove_permission(FunctionName="mark", Qualifier="live", StatementId="AllowTheEdge")
 lam.update_alias(FunctionName="mark", Name="live", Description="another")
 write("mark.zip", package(code("two")))
+write("words.zip", package("second", "word"))
 terraform("plan", "-detailed-exitcode", word="two", expected=2)
 terraform("apply", "-auto-approve", word="two")
 equal(view(SITE, "/c")[1]["x-viewer-response"], "two with two")
+equal(json.loads(view(url, "/again")[2]), {"path": "/again", "mark": "two", "word": "second"})
+equal([layer["Arn"].rsplit(":", 1)[1] for layer in lam.get_function_configuration(FunctionName="mark")["Layers"]], ["2"])
+equal([version["Version"] for version in lam.list_layer_versions(LayerName="words")["LayerVersions"]], [2])
 live = lam.get_alias(FunctionName="mark", Name="live")
 equal((live["FunctionVersion"], live["Description"]), ("2", "what is served"))
 statements = json.loads(lam.get_policy(FunctionName="mark", Qualifier="live")["Policy"])["Statement"]
@@ -111,6 +118,7 @@ no_drift("two")
 terraform("destroy", "-auto-approve", word="two")
 equal(json.loads(terraform("show", "-json")).get("values"), None)
 equal(lam.list_functions()["Functions"], [])
+equal(lam.list_layers()["Layers"], [])
 equal(lam.list_code_signing_configs()["CodeSigningConfigs"], [])
 equal(cf.list_distributions()["DistributionList"]["Quantity"], 0)
 equal((cf.list_public_keys()["PublicKeyList"]["Quantity"], cf.list_key_groups()["KeyGroupList"]["Quantity"]), (0, 0))

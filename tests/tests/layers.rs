@@ -1,9 +1,10 @@
-//! Layers as functions of each language see them, and what an operator is told.
+//! Layers as functions of each language see them, what an operator is told, and layers that are
+//! published through the API. The scripts of the latter are in `tests/clients`.
 
 use selvedge_tests::custom::{RUNS, put_bootstrap};
 use selvedge_tests::edge::{EdgeBuilder, program};
 use selvedge_tests::python::interpreters;
-use selvedge_tests::{Edge, site, wait_for};
+use selvedge_tests::{Controlled, Edge, site, wait_for};
 use std::process::Command;
 
 /// One function named `f` at every path, with this table.
@@ -146,4 +147,40 @@ fn check_refuses_layers_that_cannot_be() {
     }
     let (passes, said) = check("layers = [\"layer\"]");
     assert!(!passes && said.contains("package and layers have more than 262144000 bytes unpacked together"), "{said}");
+}
+
+/// An edge with a control plane, and where it keeps packages and logs.
+async fn controlled() -> (Controlled, [String; 2]) {
+    let (runtime, interpreter) = interpreters().swap_remove(0);
+    let builder = Edge::builder().config(&format!("[runtimes]\n{:?} = {interpreter:?}\n", runtime.id()));
+    let controlled = Controlled::start(builder).await;
+    let places = ["state/control/packages", "state/logs"].map(|place| {
+        let path = controlled.edge.path().join(place);
+        path.to_str().expect("a path is text").to_owned()
+    });
+    (controlled, places)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn layers_are_published_listed_shared_and_deleted_as_boto3_expects() {
+    controlled().await.0.run("lambda_layers.py", &[("STEP", "play")]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_function_has_the_layers_that_it_was_given_also_when_they_are_deleted() {
+    let (controlled, [packages, _]) = controlled().await;
+    controlled.run("lambda_layers.py", &[("STEP", "attach"), ("PACKAGES", &packages)]).await;
+    let controlled = controlled.restart().await;
+    controlled.run("lambda_layers.py", &[("STEP", "look"), ("PACKAGES", &packages)]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_runtime_finds_published_layers_below_opt() {
+    let (controlled, [_, logs]) = controlled().await;
+    let bootstrap = controlled.edge.path().join("bootstrap.py");
+    std::fs::write(&bootstrap, RUNS).expect("the directory is writable");
+    let bootstrap = bootstrap.to_str().expect("a path is text");
+    let runtime = interpreters().swap_remove(0).0.id();
+    let variables = [("STEP", "runtimes"), ("RUNTIME", runtime), ("BOOTSTRAP", bootstrap), ("LOGS", &logs)];
+    controlled.run("lambda_layers.py", &variables).await;
 }

@@ -95,7 +95,7 @@ pub(super) fn check_associations(plane: &Plane, records: &Records<'_>, config: &
             let refused = |reason: String| ApiError::new(Code::INVALID_ASSOCIATION, reason);
             let (settings, _) = crate::lambda::version(records, &name, &number)
                 .map_err(|_| refused(format!("The function {arn} does not exist.")))?;
-            plane.packages.unseal(&settings.code.digest, settings.code.signed_by.as_deref())?;
+            settings.unseal(&plane.packages)?;
             let event = text(&association["EventType"]);
             if associations[..nth].iter().any(|earlier| earlier["EventType"] == association["EventType"]) {
                 return Err(refused(format!("a behavior has two functions for {event}")));

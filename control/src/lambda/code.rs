@@ -9,15 +9,18 @@ use crate::answer::Answer;
 use crate::error::ApiError;
 use crate::plane::Plane;
 use crate::request::Request;
+use crate::signing;
 use crate::store::Records;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use environment::limits::PACKAGE_ZIP_BYTES_MAX;
+use functions::{PackageError, check_layer};
 use http::StatusCode;
 use serde::Deserialize;
+use std::io::Write as _;
 use tokio::runtime::Handle;
 
-/// AWS: "FunctionCode".
+/// AWS: "FunctionCode", "LayerVersionContentInput".
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub(super) struct Upload {
@@ -79,6 +82,24 @@ impl Upload {
 }
 
 impl Uploaded {
+    /// Refuses what cannot be a layer, and keeps the rest as one. Its signature is looked at when a
+    /// function is given it.
+    pub(super) fn layer(&self, plane: &Plane) -> Result<CodeOf, ApiError> {
+        let write = || {
+            let mut file = tempfile::NamedTempFile::new_in(plane.packages.opened())?;
+            file.write_all(&self.archive).map(|()| file)
+        };
+        let file = write().map_err(|error| ApiError::of_ours(&error))?;
+        check_layer(file.path()).map_err(|error| match error {
+            PackageError::Archive { reason, .. } => invalid(format!(
+                "Could not unzip uploaded file. Please check your file, then try to upload again. {reason}"
+            )),
+            other => invalid(other.to_string()),
+        })?;
+        let signed_by = signing::verify(&self.archive).ok().flatten().map(|signed| signed.publisher);
+        Ok(CodeOf { digest: self.digest.clone(), bytes: self.archive.len() as u64, signed_by })
+    }
+
     /// The code of a function with this code signing configuration, if it takes the package.
     pub(super) fn accepted(
         &self,

@@ -217,7 +217,8 @@ pub(super) fn id_of(records: &Records<'_>, config: &str) -> Result<String, ApiEr
     existing(records, config, Code::NO_SIGNING_CONFIG).map(|(id, _)| id)
 }
 
-/// Whether a function with this configuration takes the package; who signed it.
+/// Whether a function with this configuration takes the package of the function or layer `name`;
+/// who signed it.
 pub(super) fn accept(
     records: &Records<'_>,
     (name, config): (&str, Option<&str>),
@@ -242,7 +243,7 @@ pub(super) fn accept(
         let message = format!("Lambda cannot deploy the function. Check the provided signature for {name}: {why}");
         return Err(ApiError::new(Code::CODE_VERIFICATION, message));
     }
-    tracing::warn!(function = name, "a package is taken that its code signing configuration does not trust: {why}");
+    tracing::warn!(package_of = name, "a package is taken that its code signing configuration does not trust: {why}");
     Ok(signed.map(|signed| signed.publisher))
 }
 

@@ -3,8 +3,8 @@
 //! by `functions`.
 
 use super::names::{Named, invalid};
-use super::provisioned;
 use super::record::{Function, Version};
+use super::{layer, provisioned};
 use crate::answer::Answer;
 use crate::error::ApiError;
 use crate::plane::Plane;
@@ -70,7 +70,8 @@ pub(super) fn account(plane: &Plane) -> Result<Answer, ApiError> {
     let value = plane.store.read(|records| {
         let functions = records.list::<Function>(Kind::Function, "")?;
         let reserved: usize = reserved(&functions).values().sum();
-        let mut bytes: u64 = functions.iter().map(|(_, function)| function.settings.code.bytes).sum();
+        let mut bytes: u64 = layer::packages(records)?.iter().map(|code| code.bytes).sum();
+        bytes += functions.iter().map(|(_, function)| function.settings.code.bytes).sum::<u64>();
         for (name, _) in &functions {
             let versions = records.list::<Version>(Kind::Version, name)?;
             bytes += versions.iter().map(|(_, version)| version.settings.code.bytes).sum::<u64>();

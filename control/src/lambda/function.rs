@@ -3,9 +3,9 @@
 use super::code::{self, Upload};
 use super::names::{LATEST, Named, arn, invalid};
 use super::page::page;
-use super::record::{Function, Stamp, Version, configuration, not_found, padded, unpadded, version};
+use super::record::{Function, Settings, Stamp, Version, configuration, not_found, padded, unpadded, version};
 use super::settings::Wanted;
-use super::{alias, code_signing, concurrency, tag, url_config};
+use super::{alias, code_signing, concurrency, layer, tag, url_config};
 use crate::answer::Answer;
 use crate::error::{ApiError, Code};
 use crate::plane::Plane;
@@ -41,7 +41,7 @@ struct Update {
 
 /// CreateFunction.
 pub(super) fn create(plane: &Plane, request: &Request) -> Result<Answer, ApiError> {
-    let create: Create = request.json()?;
+    let mut create: Create = request.json()?;
     let name = create.function_name.ok_or_else(|| invalid("FunctionName is missing"))?;
     let Named { name, qualifier: None } = Named::parse(&name)? else {
         return Err(invalid(format!("{name}: a new function has no qualifier")));
@@ -56,7 +56,9 @@ pub(super) fn create(plane: &Plane, request: &Request) -> Result<Answer, ApiErro
         let code_signing = create.code_signing_config_arn.filter(|arn| !arn.is_empty());
         let code_signing = code_signing.map(|arn| code_signing::id_of(records, &arn)).transpose()?;
         let code = uploaded.accepted(records, &name, code_signing.as_deref())?;
-        let settings = create.wanted.create(&name, code, &plane.services)?;
+        let layers = create.wanted.layers.take().unwrap_or_default();
+        let layers = layer::attached(plane, records, code_signing.as_deref(), &layers)?;
+        let settings = Settings { layers, ..create.wanted.create(&name, code, &plane.services)? };
         code::check(plane, &name, &settings)?;
         let (tags, policies) = (create.tags, BTreeMap::new());
         let function = Function { settings, stamp: Stamp::now(), tags, policies, reserved: None, code_signing };
@@ -129,16 +131,24 @@ pub(super) fn list(plane: &Plane, request: &Request) -> Result<Answer, ApiError>
 /// UpdateFunctionConfiguration.
 pub(super) fn update(plane: &Plane, name: &str, request: &Request) -> Result<Answer, ApiError> {
     let Named { name, .. } = Named::parse(name)?;
-    let update: Update = request.json()?;
+    let mut update: Update = request.json()?;
+    let layers = update.wanted.layers.take();
     let value = plane.store.write(|records| {
         let mut function = Function::find(records, &name)?;
         function.expect_revision(update.revision_id.as_deref())?;
+        if let Some(layers) = &layers {
+            let code_signing = function.code_signing.as_deref();
+            function.settings.layers = layer::attached(plane, records, code_signing, layers)?;
+        }
         function.settings = update.wanted.update(function.settings, &plane.services)?;
         code::check(plane, &name, &function.settings)?;
         function.stamp = Stamp::now();
         function.put(records, &name)?;
         Ok(configuration(&name, LATEST, false, (&function.settings, &function.stamp)))
     })?;
+    if layers.is_some() {
+        plane.sweep_packages();
+    }
     Answer::json(StatusCode::OK, &value)
 }
 

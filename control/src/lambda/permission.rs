@@ -1,9 +1,11 @@
-//! Resource policies: kept and shown. Who may invoke a function here is who has an access key.
+//! Resource policies of functions: kept and shown. Who may invoke a function here is who has an
+//! access key.
 
-use super::names::{Named, arn, invalid};
-use super::record::{Function, Policy, Stamp, expect_revision, not_found, version};
+use super::names::{Named, arn};
+use super::policy::Policy;
+use super::record::{Function, not_found, version};
 use crate::answer::Answer;
-use crate::error::{ApiError, Code};
+use crate::error::ApiError;
 use crate::plane::Plane;
 use crate::request::Request;
 use crate::store::Records;
@@ -31,25 +33,10 @@ struct Add {
 pub(super) fn add(plane: &Plane, name: &str, request: &Request) -> Result<Answer, ApiError> {
     let named = Named::parse(name)?.qualified(request.query("Qualifier"))?;
     let add: Add = request.json()?;
-    let allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
-    if !(1..=SID_MAX).contains(&add.statement_id.len()) || !add.statement_id.bytes().all(allowed) {
-        return Err(invalid(format!("StatementId must be 1 to {SID_MAX} letters, digits, - and _")));
-    }
     let statement = statement(&named, &add);
     plane.store.write(|records| {
         let (mut function, mut policy) = policy(records, &named)?;
-        expect_revision(&policy.revision, add.revision_id.as_deref())?;
-        if policy.statements.contains_key(&add.statement_id) {
-            let message = format!("The statement id ({}) provided already exists.", add.statement_id);
-            return Err(ApiError::new(Code::CONFLICT, message));
-        }
-        policy.statements.insert(add.statement_id.clone(), statement.clone());
-        let length = document(&policy).len();
-        if length > POLICY_MAX {
-            let message = format!("the policy has {length} bytes, at most {POLICY_MAX} are allowed");
-            return Err(ApiError::new(Code::POLICY_LENGTH, message));
-        }
-        policy.revision = Stamp::now().revision;
+        policy.add((&add.statement_id, &statement), add.revision_id.as_deref())?;
         function.policies.insert(named.qualifier.clone().unwrap_or_default(), policy);
         function.put(records, &named.name)
     })?;
@@ -60,10 +47,7 @@ pub(super) fn add(plane: &Plane, name: &str, request: &Request) -> Result<Answer
 pub(super) fn find(plane: &Plane, name: &str, request: &Request) -> Result<Answer, ApiError> {
     let named = Named::parse(name)?.qualified(request.query("Qualifier"))?;
     let (_, policy) = plane.store.read(|records| policy(records, &named))?;
-    if policy.statements.is_empty() {
-        return Err(none());
-    }
-    Answer::json(StatusCode::OK, &json!({ "Policy": document(&policy), "RevisionId": policy.revision }))
+    Answer::json(StatusCode::OK, &policy.shown()?)
 }
 
 /// RemovePermission.
@@ -71,9 +55,7 @@ pub(super) fn remove(plane: &Plane, name: &str, statement: &str, request: &Reque
     let named = Named::parse(name)?.qualified(request.query("Qualifier"))?;
     plane.store.write(|records| {
         let (mut function, mut policy) = policy(records, &named)?;
-        expect_revision(&policy.revision, request.query("RevisionId"))?;
-        policy.statements.remove(statement).ok_or_else(none)?;
-        policy.revision = Stamp::now().revision;
+        policy.remove(statement, request.query("RevisionId"))?;
         function.policies.insert(named.qualifier.clone().unwrap_or_default(), policy);
         function.put(records, &named.name)
     })?;
@@ -120,15 +102,3 @@ fn policy(records: &Records<'_>, named: &Named) -> Result<(Function, Policy), Ap
     let policy = function.policies.get(named.qualifier.as_deref().unwrap_or_default()).cloned().unwrap_or_default();
     Ok((function, policy))
 }
-
-fn document(policy: &Policy) -> String {
-    let statements: Vec<&Value> = policy.statements.values().collect();
-    json!({ "Version": "2012-10-17", "Id": "default", "Statement": statements }).to_string()
-}
-
-fn none() -> ApiError {
-    ApiError::new(Code::NOT_FOUND, "No policy is associated with the given resource.")
-}
-
-const SID_MAX: usize = 100;
-const POLICY_MAX: usize = 20 * 1024;

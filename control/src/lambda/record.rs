@@ -1,7 +1,9 @@
 //! What is kept of a function, and how it is shown (AWS: "FunctionConfiguration").
 
 use super::names::{LATEST, REGION, arn};
+use super::policy::Policy;
 use crate::error::ApiError;
+use crate::packages::Packages;
 use crate::store::{Kind, Records};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -29,6 +31,17 @@ pub(crate) struct Settings {
     /// The queue or topic for events that are given up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) dead_letters: Option<String>,
+    pub(crate) code: CodeOf,
+    /// In the order in which they are laid over each other.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) layers: Vec<LayerOf>,
+}
+
+/// A layer version as it was when the function was given it; it may be deleted since.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub(crate) struct LayerOf {
+    /// Of the layer version.
+    pub(crate) arn: String,
     pub(crate) code: CodeOf,
 }
 
@@ -76,11 +89,27 @@ pub(crate) struct Stamp {
     pub(crate) modified: String,
 }
 
-/// Statements by their Sid, each as JSON.
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
-pub(crate) struct Policy {
-    pub(crate) statements: BTreeMap<String, Value>,
-    pub(crate) revision: String,
+impl Settings {
+    /// What runs: the code, and the layers.
+    pub(crate) fn packages(&self) -> impl Iterator<Item = &CodeOf> {
+        std::iter::once(&self.code).chain(self.layers.iter().map(|layer| &layer.code))
+    }
+
+    /// Makes sure that every package is opened and whole. Blocks.
+    pub(crate) fn unseal(&self, packages: &Packages) -> Result<(), ApiError> {
+        self.packages().try_for_each(|code| packages.unseal(&code.digest, code.signed_by.as_deref()))
+    }
+}
+
+impl LayerOf {
+    /// AWS: "Layer".
+    fn shown(&self) -> Value {
+        let mut value = json!({ "Arn": self.arn, "CodeSize": self.code.bytes });
+        if let Some(signed_by) = &self.code.signed_by {
+            value["SigningProfileVersionArn"] = json!(signed_by);
+        }
+        value
+    }
 }
 
 impl Stamp {
@@ -148,6 +177,9 @@ pub(crate) fn configuration(name: &str, version: &str, qualified: bool, of: (&Se
     }
     if let Some(arn) = &settings.code.signed_by {
         value["SigningProfileVersionArn"] = json!(arn);
+    }
+    if !settings.layers.is_empty() {
+        value["Layers"] = settings.layers.iter().map(LayerOf::shown).collect();
     }
     if let Some(arn) = &settings.dead_letters {
         value["DeadLetterConfig"] = json!({ "TargetArn": arn });

@@ -32,7 +32,8 @@ pub(crate) struct Wanted {
     dead_letter_config: Option<DeadLetterConfig>,
     #[serde(rename = "KMSKeyArn")]
     kms_key_arn: Option<String>,
-    layers: Option<Vec<Value>>,
+    /// ARNs of layer versions; which those are is `layer`'s to know.
+    pub(super) layers: Option<Vec<String>>,
     vpc_config: Option<BTreeMap<String, Value>>,
     file_system_configs: Option<Vec<Value>>,
     /// What is not here at all.
@@ -97,6 +98,7 @@ impl Wanted {
             log_group: format!("/aws/lambda/{name}"),
             dead_letters: None,
             code,
+            layers: Vec::new(),
         };
         self.update(settings, services)
     }
@@ -121,6 +123,7 @@ impl Wanted {
             log_group: was.log_group,
             dead_letters,
             code: was.code,
+            layers: was.layers,
         };
         let is_role = settings.role.starts_with("arn:") && settings.role.contains(":role/");
         if !is_role {
@@ -139,12 +142,11 @@ impl Wanted {
         if let Some(name) = self.others.keys().next() {
             return Err(invalid(format!("{name} is not supported by this edge")));
         }
-        let given = |value: &Option<Vec<Value>>| value.as_ref().is_some_and(|list| !list.is_empty());
+        let file_systems = self.file_system_configs.as_ref().is_some_and(|list| !list.is_empty());
         let is_empty = |value: &Value| value.as_array().is_some_and(Vec::is_empty) || value == &Value::Bool(false);
         let vpc = self.vpc_config.as_ref().is_some_and(|config| !config.values().all(is_empty));
         for (is_given, member) in [
-            (given(&self.layers), "Layers"),
-            (given(&self.file_system_configs), "FileSystemConfigs"),
+            (file_systems, "FileSystemConfigs"),
             (vpc, "VpcConfig"),
             (self.kms_key_arn.as_ref().is_some_and(|arn| !arn.is_empty()), "KMSKeyArn"),
         ] {
@@ -181,12 +183,14 @@ fn unsupported(member: &str, value: &str, only: &str) -> ApiError {
     invalid(format!("{member} is {value:?}, this edge supports {only:?} only"))
 }
 
-/// One function in the language of the configuration file, with its code in `<digest>.zip`.
+/// One function in the language of the configuration file, with its packages in `<digest>.zip`.
 pub(crate) fn table(runnable: &Runnable, place: Place) -> toml::Table {
     let Runnable { settings, provisioned } = runnable;
     let mut function = toml::Table::new();
     let mut put = |key: &str, value: toml::Value| drop(function.insert(key.to_owned(), value));
     put("code", format!("{}.zip", settings.code.digest).into());
+    let layers = settings.layers.iter().map(|layer| format!("{}.zip", layer.code.digest).into());
+    put("layers", toml::Value::Array(layers.collect()));
     put("handler", settings.handler.clone().into());
     put("runtime", settings.runtime.clone().into());
     put("timeout", format!("{}s", settings.timeout).into());

@@ -10,6 +10,7 @@ resource "aws_lambda_function" "mark" {
   source_code_hash = filebase64sha256("mark.zip")
   publish          = true
   timeout          = 5
+  layers           = [aws_lambda_layer_version.words.arn]
   memory_size      = 256
 
   reserved_concurrent_executions = 20
