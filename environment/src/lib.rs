@@ -6,6 +6,7 @@
 pub mod control;
 pub mod frame;
 pub mod inspector;
+pub mod key_values;
 pub mod limits;
 pub mod manifest;
 pub mod outcome;
