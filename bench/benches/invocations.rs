@@ -46,6 +46,7 @@ fn warm(bench: &mut Criterion) {
             scaling: Scaling::default(),
             snap_start: SnapStart::default(),
             idempotent: false,
+            key_value_stores: Vec::new(),
         };
         functions.prepare(&config).await.expect("the function loads")
     });

@@ -4,8 +4,9 @@
 use crate::args::InvokeArgs;
 use crate::exit::{self, Exit};
 use crate::runtime;
+use crate::stores;
 use anyhow::{Context, anyhow};
-use deployment::Server;
+use deployment::{Deployment, Server};
 use environment::{ErrorPayload, Language, Outcome};
 use functions::{FunctionConfig, Invocation, LogSink, SandboxDemand};
 use std::io::{Read, Write};
@@ -26,7 +27,8 @@ pub(crate) fn invoke(args: &InvokeArgs) -> anyhow::Result<Exit> {
         eprintln!("selvedge: event {} is not JSON: {error}", args.event.display());
         return Ok(Exit::Usage);
     }
-    let invocation = runtime::tokio(&config.server)?.block_on(run(&config.server, function, event))?;
+    let invocation =
+        runtime::tokio(&config.server)?.block_on(run((&config.server, &config.deployment), function, event))?;
     print_result(&invocation, function.runtime.language())
 }
 
@@ -40,10 +42,15 @@ fn read_event(path: &Path) -> anyhow::Result<Vec<u8>> {
     Ok(event)
 }
 
-async fn run(server: &Server, config: &FunctionConfig, event: Vec<u8>) -> anyhow::Result<Invocation> {
+async fn run(
+    (server, deployment): (&Server, &Deployment),
+    config: &FunctionConfig,
+    event: Vec<u8>,
+) -> anyhow::Result<Invocation> {
     let data_dir = tempfile::Builder::new().prefix("selvedge-invoke-").tempdir().context("no temporary directory")?;
     let (sink, demand) = (LogSink::FilesAndTerminal, SandboxDemand::WhatThereIs);
     let functions = runtime::start_functions(server, data_dir.path(), (sink, demand), None).await?;
+    stores::publish(&functions, deployment, |_, _| true)?;
     let invocation = match functions.prepare(config).await {
         Ok(function) => Ok(function.invoke(event.into()).await),
         Err(error) => Err(anyhow!("{error}")),

@@ -19,6 +19,7 @@ mod reload;
 mod runtime;
 mod serve;
 mod sign;
+mod stores;
 mod watch;
 
 use args::{Args, CertsCommand, Command, ControlCommand};

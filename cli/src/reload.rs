@@ -3,10 +3,11 @@
 //! one before stays.
 
 use crate::dev::Session;
+use crate::stores;
 use crate::watch::{Heed, Watch};
 use anyhow::{Context, anyhow, bail};
 use control::Order;
-use deployment::{AccessControl, Added, Config, Deployment, Origin, OriginKind, Problems, Server};
+use deployment::{AccessControl, Added, Config, Deployment, KeyValueStore, Origin, OriginKind, Problems, Server};
 use functions::{Function, FunctionConfig, Functions, PackageDigest};
 use proxy::Live;
 use proxy::control::{Client, Invalidation};
@@ -219,11 +220,18 @@ impl Reload {
             tracing::info!(deployment = %digest, "nothing changed");
             return Ok(());
         }
+        let known = running.key_value_stores.clone();
+        stores::publish(&self.functions, &deployment, |id, _| !known.contains_key(id))?;
         let prepared = self.prepared.next(&self.functions, &deployment).await?;
         self.directories.add(directories(&deployment)).map_err(|error| anyhow!("{error}"))?;
         let before = self.live.swap(deployment, prepared.functions());
         let renewed = prepared.renewed_since(&self.prepared);
         self.prepared = prepared;
+        let deployment = Arc::clone(&self.live.load().deployment);
+        let changed = |id: &str, store: &KeyValueStore| known.get(id).is_some_and(|was| was.pairs != store.pairs);
+        if let Err(error) = stores::publish(&self.functions, &deployment, changed) {
+            tracing::error!("{error:#}: handlers read it as it was");
+        }
         if let Some(dev) = self.dev.clone() {
             let took = started.elapsed();
             self.forget_responses(&dev).await;

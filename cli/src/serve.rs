@@ -7,6 +7,7 @@ use crate::dev::Session;
 use crate::exit::{self, Exit};
 use crate::reload::{self, Prepared, Reload};
 use crate::runtime;
+use crate::stores;
 use anyhow::{Context, anyhow, bail};
 use certs::Store;
 use control::{Control, Order};
@@ -82,6 +83,7 @@ pub(crate) async fn run(start: Start) -> anyhow::Result<()> {
     let started = Instant::now();
     let debuggers = Debuggers::listen(inspect).await?;
     let functions = runtime::start_functions(&server, &server.data_dir, (sink, demand), debuggers.inspection()).await?;
+    stores::publish(&functions, &deployment, |_, _| true)?;
     let prepared = Prepared::default().next(&functions, &deployment).await?;
     let prepare_ms = started.elapsed().as_millis();
     let (digest, count) = (deployment.digest.clone(), deployment.functions.len());

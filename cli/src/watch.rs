@@ -49,7 +49,8 @@ impl Watch {
         let sources: Vec<&PackageSource> =
             functions.flat_map(|function| std::iter::once(&function.package).chain(&function.layers)).collect();
         let mut relevant: Vec<PathBuf> = sources.iter().map(|source| source.path().to_path_buf()).collect();
-        let mut files: Vec<&Path> = credentials(deployment).collect();
+        let stores = deployment.key_value_stores.values().map(|store| store.source.as_path());
+        let mut files: Vec<&Path> = credentials(deployment).chain(stores).collect();
         files.push(file);
         relevant.extend(files.iter().map(|file| file.to_path_buf()));
         for path in self.watched.drain(..) {

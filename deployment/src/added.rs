@@ -13,7 +13,7 @@ use std::sync::Arc;
 /// A second document, and the names that it takes.
 #[derive(Clone, Debug, Default)]
 pub struct Added {
-    /// `[functions."name:version"]` and `[distributions.ID]` tables, nothing else.
+    /// `[functions."name:version"]` and `[distributions.ID]` tables and key groups, nothing else.
     pub text: String,
     /// What paths in the text are relative to.
     pub directory: PathBuf,

@@ -14,6 +14,7 @@ mod function;
 mod geo;
 mod interpreter;
 mod key_group;
+mod key_value_store;
 mod origin;
 mod origin_group;
 mod policy;
@@ -29,6 +30,7 @@ use std::sync::Arc;
 use crate::Config;
 use crate::added::{self, Added};
 use crate::digest;
+use crate::key_values::KeyValueStore;
 use crate::model::{Deployment, Distribution};
 use crate::problem::{Findings, Problem, Problems};
 use crate::raw::RawConfig;
@@ -59,6 +61,7 @@ pub(crate) enum Author {
 struct Described {
     functions: BTreeMap<String, FunctionConfig>,
     distributions: Vec<Arc<Distribution>>,
+    key_value_stores: BTreeMap<String, Arc<KeyValueStore>>,
     /// The digest of each file that is only named.
     contents: BTreeMap<String, String>,
 }
@@ -93,8 +96,8 @@ pub(crate) fn config((file, directory, text): (&Path, &Path, &str), added: &Adde
         table.insert("added".into(), more_table.into());
     }
     let digest = digest::deployment(&table, &described.contents);
-    let Described { functions, distributions, .. } = described;
-    Ok(Config { server, deployment: Deployment { digest, functions, distributions } })
+    let Described { functions, distributions, key_value_stores, .. } = described;
+    Ok(Config { server, deployment: Deployment { digest, functions, distributions, key_value_stores } })
 }
 
 /// Checks only the functions of what is added.
@@ -103,8 +106,8 @@ pub(crate) fn functions(added: &Added) -> Result<BTreeMap<String, FunctionConfig
     let raw = read(&added.text).map_err(|error| context_of(added, false).unreadable(&error))?.0;
     let mut functions = BTreeMap::new();
     let mut interpreters = Interpreters::known(&added.interpreters);
-    for (name, raw) in &raw.functions {
-        let checked = function::function(&mut ctx, &mut interpreters, name, raw);
+    for (name, function) in &raw.functions {
+        let checked = function::function(&mut ctx, &mut interpreters, (name, function), &raw.key_value_stores);
         functions.extend(checked.map(|(config, _)| (name.get_ref().clone(), config)));
     }
     ctx.findings.finish()?;
@@ -131,8 +134,13 @@ fn context_of(added: &Added, has_geo: bool) -> Context<'_> {
 
 fn describe(ctx: &mut Context, mut interpreters: Interpreters, raw: &RawConfig, server: &Server) -> Described {
     let mut described = Described::default();
-    for (name, raw) in &raw.functions {
-        if let Some((config, package)) = function::function(ctx, &mut interpreters, name, raw) {
+    for (name, store) in key_value_store::stores(ctx, &raw.key_value_stores) {
+        described.contents.insert(format!("key value store {name}"), store.digest.clone());
+        described.key_value_stores.insert(format!("{}{name}", key_value_store::OF_FILE), store);
+    }
+    for (name, function) in &raw.functions {
+        let checked = function::function(ctx, &mut interpreters, (name, function), &raw.key_value_stores);
+        if let Some((config, package)) = checked {
             described.contents.insert(name.get_ref().clone(), package);
             described.functions.insert(name.get_ref().clone(), config);
         }

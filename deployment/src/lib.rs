@@ -9,6 +9,7 @@ mod continuous_deployment;
 mod digest;
 mod edge_headers;
 mod key_group;
+mod key_values;
 mod managed;
 mod model;
 mod normalise;
@@ -31,6 +32,7 @@ pub use continuous_deployment::{
 pub use digest::distribution_domain;
 pub use edge_headers::{MadeFrom, made_from};
 pub use key_group::{KeyGroup, PublicKey};
+pub use key_values::{ImportError, KeyValueStore, check_pair, import};
 pub use managed::{
     cache as managed_cache, cache_policies as managed_cache_policies, forward_policies as managed_forward_policies,
 };

@@ -11,6 +11,7 @@ use std::time::Duration;
 use crate::access_control::AccessControl;
 use crate::continuous_deployment::ContinuousDeployment;
 use crate::key_group::KeyGroup;
+use crate::key_values::KeyValueStore;
 use crate::pattern::PathPattern;
 use crate::response_headers::ResponseHeadersPolicy;
 
@@ -21,6 +22,8 @@ pub struct Deployment {
     pub digest: String,
     pub functions: BTreeMap<String, FunctionConfig>,
     pub distributions: Vec<Arc<Distribution>>,
+    /// Those of the configuration file, by the ids that functions name them by.
+    pub key_value_stores: BTreeMap<String, Arc<KeyValueStore>>,
 }
 
 /// One distribution (AWS: "CreateDistribution").

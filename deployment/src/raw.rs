@@ -33,6 +33,8 @@ pub(crate) struct RawConfig {
     pub(crate) distributions: Named<RawDistribution>,
     #[serde(default)]
     pub(crate) key_groups: Named<RawKeyGroup>,
+    #[serde(default)]
+    pub(crate) key_value_stores: Named<RawKeyValueStore>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -140,6 +142,16 @@ pub(crate) struct RawFunction {
     pub(crate) snap_start: Option<Text>,
     #[serde(default)]
     pub(crate) idempotent: bool,
+    #[serde(default)]
+    pub(crate) key_value_stores: Vec<Spanned<NameOr<RawStoreName>>>,
+}
+
+/// A store of the control plane.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawStoreName {
+    pub(crate) name: String,
+    pub(crate) id: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -192,6 +204,12 @@ pub(crate) struct RawKeyGroup {
     /// Files by the id of their key.
     #[serde(default)]
     pub(crate) keys: Named<Text>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawKeyValueStore {
+    pub(crate) source: Option<Text>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -73,6 +73,19 @@ pub const PACKAGE_FILES_MAX: usize = if FUZZING { 16 } else { 100_000 };
 /// Layers of a function (AWS: "Managing Lambda dependencies with layers").
 pub const LAYERS_MAX: usize = 5;
 
+/// A key of a key value store and its value, bytes; all of a store together; what one update may change
+/// (AWS: "Quotas on key value stores"); stores of an account.
+pub const KEY_BYTES_MAX: usize = 512;
+pub const VALUE_BYTES_MAX: usize = 1024;
+pub const STORE_BYTES_MAX: usize = 5 * 1024 * 1024;
+pub const UPDATE_KEYS_MAX: usize = 50;
+pub const UPDATE_BYTES_MAX: usize = 3 * 1024 * 1024;
+pub const STORES_MAX: usize = 200;
+
+/// Ours: stores of a function (AWS: 1), and how old what an invocation reads may be.
+pub const STORES_OF_FUNCTION_MAX: usize = 10;
+pub const STORE_AGE_MAX: Duration = Duration::from_millis(500);
+
 /// All variables of a function together, bytes of keys and values.
 pub const VARIABLES_BYTES_MAX: usize = 4 * 1024;
 

@@ -21,6 +21,8 @@ pub struct Manifest {
     pub code_dir: PathBuf,
     /// Absolute path of the function's unpacked layers, which are at [`LAYERS_DIR`] inside.
     pub layers_dir: Option<PathBuf>,
+    /// The key value stores that the function names.
+    pub key_value_stores: Vec<KeyValueStore>,
     /// Absolute path of the template's private directory. Where an environment cannot have a /tmp of
     /// its own, `<tmp_root>/<environment id>` stands in for it.
     pub tmp_root: PathBuf,
@@ -49,6 +51,21 @@ pub struct Inspected {
     /// Absolute path of the directory that whoever develops the function edits; `None` for an archive.
     pub source_dir: Option<PathBuf>,
 }
+
+/// A key value store of a function.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeyValueStore {
+    pub name: String,
+    /// By which handlers may name it, too; also a file name.
+    pub id: String,
+    /// Absolute path of the directory in which its file is replaced whenever the store changes. Inside,
+    /// that is `<id>` below [`STORES_DIR`].
+    pub directory: PathBuf,
+}
+
+/// Where environments see the function's key value stores.
+pub const STORES_DIR: &str = "/var/key-value-stores";
 
 /// Where environments see the function's layers.
 pub const LAYERS_DIR: &str = "/opt";

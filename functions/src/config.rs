@@ -38,6 +38,16 @@ pub struct FunctionConfig {
     /// Running the handler twice for one event does no harm: an invocation whose process is lost
     /// before it produced output is run once more.
     pub idempotent: bool,
+    /// What its handlers may read.
+    pub key_value_stores: Vec<StoreName>,
+}
+
+/// A key value store, as a function names it. What is in it is no part of the function: [`crate::KeyValueStores`] has that.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct StoreName {
+    pub name: String,
+    /// The name it is published by.
+    pub id: String,
 }
 
 /// How many execution environments there are, and for how long.

@@ -8,6 +8,7 @@ use crate::connection::Environment;
 use crate::cpu::{CpuKeeping, CpuShare};
 use crate::function::{Core, Function};
 use crate::inspection::{self, Inspection};
+use crate::key_values::KeyValueStores;
 use crate::leaving::Leaving;
 use crate::log::Log;
 use crate::manifest::manifest;
@@ -104,6 +105,7 @@ pub struct Functions {
     packages: PathBuf,
     known: Arc<Known>,
     tmp: TempDir,
+    key_value_stores: KeyValueStores,
     prepared: Arc<Prepared>,
     sweeper: JoinHandle<()>,
 }
@@ -162,6 +164,9 @@ impl Functions {
         fs::create_dir_all(data_dir).map_err(|source| failed(data_dir, source))?;
         let data_dir = fs::canonicalize(data_dir).map_err(|source| failed(data_dir, source))?;
         let tmp = private_directory(&data_dir.join("tmp")).map_err(|source| failed(&data_dir.join("tmp"), source))?;
+        let stores = data_dir.join("key-value-stores");
+        let key_value_stores = private_directory(&stores).map_err(|source| failed(&stores, source))?;
+        let key_value_stores = KeyValueStores::new(key_value_stores);
         let logs = data_dir.join("logs");
         let log = Log::start(logs.clone(), options.log).map_err(|source| failed(&logs, source))?;
         // Before there are processes: they stay where they are born.
@@ -184,7 +189,7 @@ impl Functions {
         let shared = Arc::new(shared);
         let sweeper = tokio::spawn(sweep(Swept::of(&shared), Arc::clone(&prepared), packages.clone()));
         let known = Arc::default();
-        Ok(Arc::new(Functions { shared, packages, known, tmp, prepared, sweeper }))
+        Ok(Arc::new(Functions { shared, packages, known, tmp, key_value_stores, prepared, sweeper }))
     }
 
     /// Unpacks the function and initialises its template. A function that is already prepared with the
@@ -227,6 +232,12 @@ impl Functions {
         self.shared.ceilings.reserve(reserved);
     }
 
+    /// What the handlers of functions that name them read. Before such a function is prepared, they are published.
+    #[must_use]
+    pub fn key_value_stores(&self) -> &KeyValueStores {
+        &self.key_value_stores
+    }
+
     /// Execution environments of all functions at one time.
     #[must_use]
     pub fn environments_max(&self) -> usize {
@@ -256,7 +267,9 @@ impl Functions {
             path: tmp_root.clone(),
             source,
         })?;
-        let manifest = manifest(config, &package, tmp_root, is_inspected.then(|| inspection::inspected(config)));
+        let stores = self.key_value_stores.of_function(config)?;
+        let inspected = is_inspected.then(|| inspection::inspected(config));
+        let manifest = manifest(config, &package, (tmp_root, stores), inspected);
         let core = Arc::new(Core::new(&self.shared, config.clone(), package, (manifest, zygote)));
         self.prepared.lock().push(Arc::downgrade(&core));
         core.init().await;

@@ -3,15 +3,16 @@
 use crate::config::{FunctionConfig, SnapStart};
 use crate::package::Installed;
 use environment::limits::{LOG_BYTES_MAX, RESULT_BYTES_MAX};
+use environment::manifest::KeyValueStore;
 use environment::{Initialization, Inspected, Manifest};
 use std::path::PathBuf;
 use uuid::Uuid;
 
-/// Of a function whose package is installed; `tmp_root` is its private directory.
+/// Of a function whose package is installed; `tmp_root` is its private directory, and these are its stores.
 pub(crate) fn manifest(
     config: &FunctionConfig,
     package: &Installed,
-    tmp_root: PathBuf,
+    (tmp_root, key_value_stores): (PathBuf, Vec<KeyValueStore>),
     inspected: Option<Inspected>,
 ) -> Manifest {
     let (name, version) = (&config.name, &config.version);
@@ -25,6 +26,7 @@ pub(crate) fn manifest(
         handler: config.handler.clone(),
         code_dir: package.code_dir.clone(),
         layers_dir: package.layers_dir.clone(),
+        key_value_stores,
         tmp_root,
         variables: config.variables.clone(),
         memory_mb: config.memory_mb,

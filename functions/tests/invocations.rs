@@ -63,6 +63,7 @@ impl Pop {
             scaling: Scaling { environments_max: 10, ..Scaling::default() },
             snap_start: SnapStart::default(),
             idempotent: false,
+            key_value_stores: Vec::new(),
         }
     }
 

@@ -1,6 +1,7 @@
 // Entry of the engine's own code: what is set up while the snapshot is taken,
 // and the four functions the engine calls.
 import { core, internals, primordials } from "ext:core/mod.js";
+import { installCloudfront } from "ext:runtime/key_values.js";
 import { installTmp, setTmpDir } from "ext:runtime/tmp.js";
 import { op_selvedge_arch, op_selvedge_exit } from "ext:core/ops";
 import { windowOrWorkerGlobalScope } from "ext:runtime/98_global_scope_shared.js";
@@ -49,6 +50,7 @@ import "node:_http_server";
 import "node:http";
 import "node:https";
 import "node:module";
+import "node:cloudfront";
 
 const event = core.loadExtScript("ext:deno_web/02_event.js");
 const { errors } = core.loadExtScript("ext:runtime/01_errors.js");
@@ -136,6 +138,7 @@ globalThis.__selvedge = {
     installRefusals(require);
     installTmp(require("node:fs/promises"));
     installTypeScript(require("node:module"));
+    installCloudfront(require("node:module"));
     installConsole();
     installStreams(globalThis.process, require("node:stream").Writable);
     globalThis.process.reallyExit = (code) => op_selvedge_exit(code || 0);

@@ -5,6 +5,7 @@
 pub(crate) mod extensions;
 mod handler;
 mod inspector;
+mod key_values;
 mod memory;
 pub(crate) mod modules;
 mod ops;
@@ -27,6 +28,7 @@ use extensions::{Services, extensions};
 use memory::Memory;
 use modules::Access;
 use ops::{Settled, Shared};
+use runtime::Stores;
 use sources::Sources;
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
@@ -156,6 +158,7 @@ impl Engine {
         let _ = self.access.borrow().layers.set(modules::of_layers(manifest));
         self.access.borrow_mut().sources = sources(manifest);
         self.permit(&manifest.code_dir, &tmp_dir);
+        self.shared.stores.replace(Stores::new(&manifest.key_value_stores));
         self.result_bytes_max = manifest.result_bytes_max;
         let bytes = usize::try_from(manifest.memory_mb).unwrap_or(usize::MAX).saturating_mul(1 << 20);
         self.memory.limit_buffers(bytes);

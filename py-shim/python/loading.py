@@ -9,6 +9,7 @@ import tempfile
 import time
 
 import _selvedge_compiling as compiling
+import _selvedge_stores as stores
 from _selvedge_errors import RuntimeFault
 
 
@@ -35,6 +36,7 @@ def load(plan):
     sys.path[:0] = directories
     if plan["compiles"]:
         return compiling.handler
+    stores.install(sys.modules["selvedge_python"], plan)
     _let_go_of_names_in(directories)
     return _function(plan["handler"])
 

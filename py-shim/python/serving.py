@@ -11,6 +11,7 @@ import _selvedge_hooks as hooks
 import _selvedge_loading as loading
 import _selvedge_log as log
 import _selvedge_marshal as marshal
+import _selvedge_stores as stores
 from _selvedge_context import LambdaContext
 
 try:
@@ -59,6 +60,7 @@ def _become(environment):
     log.send_to(environment.log)
     note_stacks(*environment.notes())
     renew()
+    stores.begin()
 
     def end(status):
         log.flush()
@@ -88,6 +90,7 @@ def run(environment, handler, fixed):
     while True:
         request_id, deadline_ms, event = environment.next()
         log.set_request_id(request_id)
+        stores.begin()
         try:
             result = handler(marshal.unmarshal(event), LambdaContext(request_id, deadline_ms, fixed))
             answer, send = marshal.marshal(result), environment.result

@@ -7,6 +7,7 @@
 mod bounds;
 mod engine;
 mod environment_process;
+mod key_values;
 mod notes;
 mod order;
 mod plan;
@@ -22,6 +23,8 @@ use std::ffi::CString;
 mod selvedge_python {
     #[pymodule_export]
     use super::environment_process::EnvironmentProcess;
+    #[pymodule_export]
+    use super::key_values::Stores;
     #[pymodule_export]
     use super::order::Order;
     #[pymodule_export]
@@ -52,13 +55,14 @@ fn run(python: Python<'_>, control_fd: i32) -> PyResult<()> {
 }
 
 /// Each after those it imports; the last one has `run`.
-const SOURCES: [(&str, &str); 10] = [
+const SOURCES: [(&str, &str); 11] = [
     ("errors", include_str!("../python/errors.py")),
     ("log", include_str!("../python/log.py")),
     ("marshal", include_str!("../python/marshal.py")),
     ("context", include_str!("../python/context.py")),
     ("hooks", include_str!("../python/hooks.py")),
     ("compiling", include_str!("../python/compiling.py")),
+    ("stores", include_str!("../python/stores.py")),
     ("loading", include_str!("../python/loading.py")),
     ("serving", include_str!("../python/serving.py")),
     ("templating", include_str!("../python/templating.py")),

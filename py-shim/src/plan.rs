@@ -12,6 +12,7 @@ pub(crate) fn plan(manifest: &Manifest, tmp_dir: &Path) -> String {
         "compiles": manifest.handler == COMPILES,
         "code_dir": manifest.code_dir,
         "layers": layers(manifest),
+        "key_value_stores": manifest.key_value_stores,
         "tmp_dir": tmp_dir,
         "variables": runtime::variables(manifest, tmp_dir),
         "context": {

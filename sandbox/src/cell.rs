@@ -13,6 +13,7 @@ use crate::namespaces::{self, Ground, Held, INSIDE};
 use crate::privileges;
 use crate::root::CODE_DIR;
 use crate::tmp;
+use environment::manifest::STORES_DIR;
 use environment::{ControlReply, Layer, Manifest};
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::sys::stat::{Mode, umask};
@@ -83,12 +84,15 @@ impl Cell {
         if let Some(ground) = self.plan.ground {
             give_up_identity(ground).map_err(failed(Layer::Namespaces))?;
             manifest.code_dir = CODE_DIR.into();
+            for store in &mut manifest.key_value_stores {
+                store.directory = Path::new(STORES_DIR).join(&store.id);
+            }
             manifest.tmp_root = "/tmp".into();
         } else {
             privileges::drop_capabilities().map_err(failed(Layer::Privileges))?;
             if self.plan.landlock {
-                let places = Places::of_machine(&manifest.code_dir, &manifest.tmp_root, "/proc").with(&self.code);
-                landlock::enter(&places).map_err(failed(Layer::Landlock))?;
+                let places = Places::of_machine(&manifest.code_dir, &manifest.tmp_root, "/proc");
+                landlock::enter(&places.with_stores(manifest).with(&self.code)).map_err(failed(Layer::Landlock))?;
             }
         }
         if !self.plan.system_calls {
@@ -127,7 +131,7 @@ impl Cell {
         if plan.landlock {
             let places = match plan.ground {
                 Some(_) => Places::of_own_root(),
-                None => Places::of_machine(&manifest.code_dir, &tmp_dir, "/proc/self"),
+                None => Places::of_machine(&manifest.code_dir, &tmp_dir, "/proc/self").with_stores(manifest),
             };
             landlock::enter(&places.with(&code)).map_err(failed(Layer::Landlock))?;
         }

@@ -184,7 +184,8 @@ impl Children {
 fn wish(request: &Request) -> io::Result<Wish> {
     match request.whole()? {
         ControlRequest::Template { manifest, .. } | ControlRequest::Environment { manifest: Some(manifest), .. } => {
-            Ok(Wish { code_dir: manifest.code_dir, layers_dir: manifest.layers_dir, tmp_mb: manifest.tmp_mb })
+            let Manifest { code_dir, layers_dir, key_value_stores, tmp_mb, .. } = manifest;
+            Ok(Wish { code_dir, layers_dir, key_value_stores, tmp_mb })
         }
         ControlRequest::Environment { manifest: None, .. } => Err(io::Error::other("a zygote needs a manifest")),
     }

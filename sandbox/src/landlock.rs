@@ -4,7 +4,8 @@
 use crate::code::Code;
 use crate::failure::during;
 use crate::root::CODE_DIR;
-use environment::manifest::LAYERS_DIR;
+use environment::Manifest;
+use environment::manifest::{LAYERS_DIR, STORES_DIR};
 use landlock::{
     ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, Ruleset, RulesetAttr, RulesetCreatedAttr, Scope,
     path_beneath_rules,
@@ -31,7 +32,7 @@ pub(crate) struct Places {
 impl Places {
     /// In a root of its own everything is meant to be there.
     pub(crate) fn of_own_root() -> Places {
-        let readable = [CODE_DIR, LAYERS_DIR, "/etc", "/usr", "/proc"].map(PathBuf::from).to_vec();
+        let readable = [CODE_DIR, LAYERS_DIR, STORES_DIR, "/etc", "/usr", "/proc"].map(PathBuf::from).to_vec();
         Places { readable, executable: Vec::new(), writable: vec!["/tmp".into()] }
     }
 
@@ -44,6 +45,12 @@ impl Places {
 }
 
 impl Places {
+    /// With the key value stores of a function, and no others.
+    pub(crate) fn with_stores(mut self, manifest: &Manifest) -> Places {
+        self.readable.extend(manifest.key_value_stores.iter().map(|store| store.directory.clone()));
+        self
+    }
+
     /// With what `code` loads and starts. Programs are started in a root of their own only.
     pub(crate) fn with(mut self, code: &Code) -> Places {
         self.readable.extend_from_slice(code.libraries());

@@ -11,6 +11,7 @@ use crate::listener;
 use crate::namespaces::{self, Ground, Made, Wanted};
 use crate::privileges;
 use crate::tmp;
+use environment::manifest::KeyValueStore;
 use environment::{Initialization, Layer, LayerState, Manifest, Runtime};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use nix::unistd::{getppid, pipe2};
@@ -25,6 +26,7 @@ use std::sync::Arc;
 pub(crate) struct Wish {
     pub(crate) code_dir: PathBuf,
     pub(crate) layers_dir: Option<PathBuf>,
+    pub(crate) key_value_stores: Vec<KeyValueStore>,
     pub(crate) tmp_mb: u32,
 }
 
@@ -119,7 +121,8 @@ impl Sandbox {
         let (said, word) = pipe2(nix::fcntl::OFlag::O_CLOEXEC).map_err(io::Error::from).map_err(trial)?;
         let program = std::env::current_exe().map_err(trial)?;
         let code_dir = program.parent().unwrap_or(Path::new("/")).to_owned();
-        let wish = || Ok(Wish { code_dir, layers_dir: None, tmp_mb: environment::limits::TMP_MB_DEFAULT });
+        let tmp_mb = environment::limits::TMP_MB_DEFAULT;
+        let wish = || Ok(Wish { code_dir, layers_dir: None, key_value_stores: Vec::new(), tmp_mb });
         match self.fork(wish).map_err(trial)? {
             Forked::Child(cell) => {
                 let verdict = match enter(cell, &word) {
@@ -206,6 +209,7 @@ fn manifest() -> Manifest {
         handler: String::new(),
         code_dir: "/".into(),
         layers_dir: None,
+        key_value_stores: Vec::new(),
         tmp_root: std::env::temp_dir(),
         variables: BTreeMap::new(),
         memory_mb: 0,

@@ -1,12 +1,12 @@
-//! The root directory of a cell: the function's code, what name resolution and
-//! TLS read, four devices, and empty places for `/proc` and `/tmp`. Everything
+//! The root directory of a cell: the function's code and key value stores, what name
+//! resolution and TLS read, four devices, and empty places for `/proc` and `/tmp`. Everything
 //! else of the machine stays outside.
 
 use crate::code::Code;
 use crate::failure::during;
 use crate::mount::{self, Mode};
 use crate::probe::Wish;
-use environment::manifest::LAYERS_DIR;
+use environment::manifest::{LAYERS_DIR, STORES_DIR};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::unistd::{chdir, pivot_root};
 use std::fs::{self, File};
@@ -32,6 +32,11 @@ impl Sources {
         let mut trees = vec![(CODE_DIR.into(), read_only(&wish.code_dir, code_mode)?)];
         if let Some(layers_dir) = &wish.layers_dir {
             trees.push((LAYERS_DIR.into(), read_only(layers_dir, code_mode)?));
+        }
+        for store in &wish.key_value_stores {
+            // The directory, not the file: that is another one after each change of the store.
+            let tree = read_only(&store.directory, Mode::ReadOnly)?;
+            trees.push((Path::new(STORES_DIR).join(&store.id), tree));
         }
         let more = if code.has_programs() { DIRECTORIES_OF_PROGRAMS } else { &[] };
         for path in DIRECTORIES.iter().chain(more).map(Path::new).filter(|path| path.is_dir()) {

@@ -65,6 +65,7 @@ impl Pop {
             scaling: Scaling { environments_max: 4, ..Scaling::default() },
             snap_start: SnapStart::default(),
             idempotent: false,
+            key_value_stores: Vec::new(),
         }
     }
 

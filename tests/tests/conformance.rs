@@ -102,6 +102,7 @@ async fn invoke(
         scaling: Scaling { environments_max: 1, ..Scaling::default() },
         snap_start: SnapStart::default(),
         idempotent: false,
+        key_value_stores: Vec::new(),
     };
     let function = functions.prepare(&config).await?;
     Ok(function.invoke(case.event.to_string().into()).await)

@@ -61,6 +61,7 @@ impl Stage {
             scaling: Scaling::default(),
             snap_start: SnapStart::Never,
             idempotent: false,
+            key_value_stores: Vec::new(),
         }
     }
 

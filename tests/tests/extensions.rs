@@ -57,6 +57,7 @@ impl Stage {
             scaling: Scaling::default(),
             snap_start: SnapStart::Never,
             idempotent: false,
+            key_value_stores: Vec::new(),
         };
         self.functions.prepare(&config).await.expect("the function can be prepared")
     }

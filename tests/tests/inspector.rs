@@ -83,6 +83,7 @@ impl Workshop {
             scaling: Scaling::default(),
             snap_start: SnapStart::default(),
             idempotent: false,
+            key_value_stores: Vec::new(),
         }
     }
 

@@ -60,6 +60,7 @@ impl Stage {
             scaling: Scaling::default(),
             snap_start: SnapStart::default(),
             idempotent: false,
+            key_value_stores: Vec::new(),
         }
     }
 

@@ -8,8 +8,8 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::interpreter::Interpreters;
-use super::{Author, Context, scaling};
-use crate::raw::{Named, RawFunction, RawNetwork, Text};
+use super::{Author, Context, key_value_store, scaling};
+use crate::raw::{Named, RawFunction, RawKeyValueStore, RawNetwork, Text};
 use crate::units;
 
 /// AWS: "CreateFunction", FunctionName without an ARN; and Handler.
@@ -31,8 +31,8 @@ const RESERVED: [&str; 2] = ["_HANDLER", "_X_AMZN_TRACE_ID"];
 pub(super) fn function(
     ctx: &mut Context,
     interpreters: &mut Interpreters,
-    name: &Text,
-    raw: &RawFunction,
+    (name, raw): (&Text, &RawFunction),
+    stores: &Named<RawKeyValueStore>,
 ) -> Option<(FunctionConfig, String)> {
     let before = ctx.findings.count();
     let (function_name, version) = named(ctx, name);
@@ -56,6 +56,7 @@ pub(super) fn function(
         scaling: scaling::scaling(ctx, raw),
         snap_start: scaling::snap_start(ctx, raw, runtime),
         idempotent: raw.idempotent,
+        key_value_stores: key_value_store::of_function(ctx, raw, runtime, stores),
         package: package?,
         layers,
     };

@@ -38,6 +38,15 @@ fn check_function(ctx: &mut Context, raw: &RawFunction) {
         let subject = format!("layer {}", layer.get_ref());
         refuse(ctx, layer.span(), &subject, "a function at the edge has no layers");
     }
+    if let Some(store) = raw.key_value_stores.first() {
+        let subject = "key_value_stores";
+        refuse(
+            ctx,
+            store.span(),
+            subject,
+            "a function at the edge reads no key value store, only CloudFront Functions do",
+        );
+    }
     if let Some((name, _)) = raw.environment.first_key_value() {
         let subject = format!("variable {}", name.get_ref());
         refuse(ctx, name.span(), &subject, "a function at the edge has no environment variables");

@@ -29,6 +29,7 @@ fn function(package: PackageSource) -> FunctionConfig {
         scaling: Scaling { environments_max: 10, ..Scaling::default() },
         snap_start: SnapStart::default(),
         idempotent: false,
+        key_value_stores: Vec::new(),
     }
 }
 

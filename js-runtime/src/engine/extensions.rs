@@ -28,6 +28,8 @@ deno_core::extension!(
         "invocation.js",
         "typescript.js",
         "loading.js",
+        "key_values.js",
+        "node:cloudfront" = "cloudfront.js",
         "main.js",
     ],
     lazy_loaded_js = [ dir "js", "01_errors.js" ],

@@ -341,11 +341,13 @@ impl ModuleLoader for ImportLoader {
         if let Some(source) = self.source_meant(specifier, &referrer) {
             return Ok(source);
         }
-        self.resolver
-            .resolve(specifier, &referrer, ResolutionMode::Import, NodeResolutionKind::Execution)
-            .map_err(JsErrorBox::from_err)?
-            .into_url()
-            .map_err(JsErrorBox::from_err)
+        let resolved =
+            self.resolver.resolve(specifier, &referrer, ResolutionMode::Import, NodeResolutionKind::Execution);
+        match resolved {
+            // The function's own module of that name comes first.
+            Err(_) if specifier == CLOUDFRONT => Url::parse(BUILT_IN_CLOUDFRONT).map_err(JsErrorBox::from_err),
+            resolved => resolved.map_err(JsErrorBox::from_err)?.into_url().map_err(JsErrorBox::from_err),
+        }
     }
 
     fn load(
@@ -368,3 +370,7 @@ impl ModuleLoader for ImportLoader {
         Some(source_maps::source_exists(&url, &|path| self.readable(path)))
     }
 }
+
+/// Key value stores, as CloudFront Functions import them.
+const CLOUDFRONT: &str = "cloudfront";
+const BUILT_IN_CLOUDFRONT: &str = "node:cloudfront";

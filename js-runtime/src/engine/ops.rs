@@ -4,10 +4,14 @@
 
 use crate::engine::LogSink;
 use crate::engine::extensions::switch_off;
+use crate::engine::key_values::{
+    op_selvedge_store, op_selvedge_store_find, op_selvedge_store_meta, op_selvedge_store_name,
+};
 use crate::engine::typescript::{TypeScript, framed};
 use deno_core::{OpState, op2, v8};
 use deno_error::JsErrorBox;
 use rand::RngCore;
+use runtime::Stores;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
@@ -27,6 +31,7 @@ pub(crate) struct Shared {
     pub(crate) settled: RefCell<Option<(Settled, String)>>,
     pub(crate) exit_code: Cell<Option<i32>>,
     pub(crate) isolate: RefCell<Option<v8::IsolateHandle>>,
+    pub(crate) stores: RefCell<Stores>,
 }
 
 impl Shared {
@@ -36,11 +41,13 @@ impl Shared {
             settled: RefCell::new(None),
             exit_code: Cell::new(None),
             isolate: RefCell::new(None),
+            stores: RefCell::default(),
         }
     }
 
-    /// Forgets how the last invocation ended.
+    /// Forgets how the last invocation ended, and what it saw.
     pub(crate) fn begin(&self) {
+        self.stores.borrow_mut().begin();
         self.settled.take();
         self.exit_code.set(None);
     }
@@ -56,6 +63,10 @@ deno_core::extension!(
         op_selvedge_fault,
         op_selvedge_place,
         op_selvedge_arch,
+        op_selvedge_store,
+        op_selvedge_store_name,
+        op_selvedge_store_find,
+        op_selvedge_store_meta,
         op_napi_open,
         op_create_worker,
         op_bootstrap_color_depth,

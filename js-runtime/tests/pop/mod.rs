@@ -268,6 +268,7 @@ mod tempdir {
                 handler: "index.handler".into(),
                 code_dir,
                 layers_dir: None,
+                key_value_stores: Vec::new(),
                 tmp_root,
                 variables: [].into(),
                 memory_mb: 128,

@@ -67,6 +67,7 @@ impl Play {
             handler: handler.into(),
             code_dir: directory.path().canonicalize().unwrap(),
             layers_dir: None,
+            key_value_stores: Vec::new(),
             tmp_root: tmp.path().into(),
             variables: [("GREETING".to_string(), "hi".to_string())].into(),
             memory_mb: 128,
