@@ -1,6 +1,8 @@
-//! AWS Signature Version 4 of a received request (AWS: "Create a signed AWS API request"):
-//! it is made again from what arrived and compared. How it is made is `sigv4`'s; who has
-//! which secret is `access`'s.
+//! AWS Signature Version 4 of a received request (AWS: "Create a signed AWS API request"), and 4a,
+//! which names no region and is made with a key pair (`asymmetric`): it is made again from what
+//! arrived and compared, or verified. How it is made is `sigv4`'s; who has which secret is `access`'s.
+
+mod asymmetric;
 
 use crate::error::{ApiError, Code};
 use http::HeaderMap;
@@ -13,13 +15,35 @@ use time::{Duration, OffsetDateTime, PrimitiveDateTime};
 /// What an `Authorization` header says, checked as far as it can be without a secret.
 #[derive(Debug)]
 pub(crate) struct Claim {
+    algorithm: Algorithm,
     pub(crate) access_key: String,
     date: String,
+    /// Empty where the signature is for a set of regions.
     region: String,
     pub(crate) service: String,
     signed_headers: Vec<String>,
     signature: String,
     time: String,
+}
+
+/// How a request is signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Algorithm {
+    /// Version 4: with the secret itself.
+    Hmac,
+    /// Version 4a: with a key pair that follows from the secret.
+    Ecdsa,
+}
+
+impl Algorithm {
+    const ALL: [Algorithm; 2] = [Algorithm::Hmac, Algorithm::Ecdsa];
+
+    fn name(self) -> &'static str {
+        match self {
+            Algorithm::Hmac => ALGORITHM,
+            Algorithm::Ecdsa => asymmetric::ALGORITHM,
+        }
+    }
 }
 
 impl Claim {
@@ -30,7 +54,9 @@ impl Claim {
         let Some(header) = text(&parts.headers, "authorization") else {
             return Err(ApiError::new(Code::MISSING_TOKEN, "Missing Authentication Token"));
         };
-        let fields = header.strip_prefix(ALGORITHM).ok_or_else(|| incomplete("only AWS4-HMAC-SHA256 is known here"))?;
+        let named = Algorithm::ALL.into_iter().find_map(|one| Some((one, header.strip_prefix(one.name())?)));
+        let known = Algorithm::ALL.map(Algorithm::name).join(" and ");
+        let (algorithm, fields) = named.ok_or_else(|| incomplete(&format!("only {known} are known here")))?;
         let field = |name: &str| {
             let mut all = fields.split(',').map(str::trim).filter_map(|field| field.split_once('='));
             all.find(|(key, _)| *key == name).map(|(_, value)| value.to_owned())
@@ -41,12 +67,19 @@ impl Claim {
             return Err(incomplete("Authorization header requires Credential, SignedHeaders and Signature"));
         };
         let scope: Vec<&str> = credential.split('/').collect();
-        let [access_key, date, region, service, TERMINATOR] = scope[..] else {
-            return Err(incomplete("Credential must be KEY/DATE/REGION/SERVICE/aws4_request"));
+        let (access_key, date, region, service) = match (algorithm, &scope[..]) {
+            (Algorithm::Hmac, [key, date, region, service, TERMINATOR]) => (*key, *date, *region, *service),
+            (Algorithm::Ecdsa, [key, date, service, TERMINATOR]) => (*key, *date, "", *service),
+            (Algorithm::Hmac, _) => return Err(incomplete("Credential must be KEY/DATE/REGION/SERVICE/aws4_request")),
+            (Algorithm::Ecdsa, _) => return Err(incomplete("Credential must be KEY/DATE/SERVICE/aws4_request")),
         };
+        if algorithm == Algorithm::Ecdsa && text(&parts.headers, REGION_SET).is_none_or(str::is_empty) {
+            return Err(incomplete("there is no X-Amz-Region-Set"));
+        }
         let time = text(&parts.headers, "x-amz-date").ok_or_else(|| incomplete("there is no X-Amz-Date"))?.to_owned();
         let signed_headers: Vec<String> = signed.split(';').map(str::to_owned).collect();
         let claim = Claim {
+            algorithm,
             access_key: access_key.to_owned(),
             date: date.to_owned(),
             region: region.to_owned(),
@@ -66,8 +99,16 @@ impl Claim {
         if text(&parts.headers, "x-amz-content-sha256").is_some_and(|stated| stated != hash) {
             return Err(mismatch("x-amz-content-sha256 is not the hash of the body"));
         }
-        let expected = self.sign(parts, &hash, secret);
-        if bool::from(expected.as_bytes().ct_eq(self.signature.as_bytes())) {
+        let is_right = match self.algorithm {
+            Algorithm::Hmac => {
+                let expected = self.sign(parts, &hash, secret);
+                bool::from(expected.as_bytes().ct_eq(self.signature.as_bytes()))
+            }
+            Algorithm::Ecdsa => {
+                asymmetric::verifies((&self.access_key, secret), &self.to_sign(parts, &hash), &self.signature)
+            }
+        };
+        if is_right {
             return Ok(());
         }
         Err(mismatch("check the secret access key and how the request is signed"))
@@ -75,13 +116,24 @@ impl Claim {
 
     /// What whoever knows `secret` signs the request with.
     fn sign(&self, parts: &Parts, payload_hash: &str, secret: &str) -> String {
+        let (date, region, service) = (self.date.clone(), self.region.clone(), self.service.clone());
+        let key = SigningKey::derive(secret, Scope { date, region, service });
+        key.sign(&self.time, &self.canonical(parts, payload_hash))
+    }
+
+    /// AWS: "Create a string to sign", where there is no region.
+    fn to_sign(&self, parts: &Parts, payload_hash: &str) -> String {
+        let (name, canonical) = (self.algorithm.name(), self.canonical(parts, payload_hash));
+        format!("{name}\n{}\n{}/{}/{TERMINATOR}\n{canonical}", self.time, self.date, self.service)
+    }
+
+    /// The hash of the request's canonical form.
+    fn canonical(&self, parts: &Parts, payload_hash: &str) -> String {
         let (path, query) = (parts.uri.path(), parts.uri.query().unwrap_or_default());
         let signed_headers: Vec<&str> = self.signed_headers.iter().map(String::as_str).collect();
         let (method, headers, signed_headers) = (&parts.method, &parts.headers, &signed_headers[..]);
         let canonical = Canonical { method, path, query, headers, signed_headers, payload_hash };
-        let (date, region, service) = (self.date.clone(), self.region.clone(), self.service.clone());
-        let key = SigningKey::derive(secret, Scope { date, region, service });
-        key.sign(&self.time, &canonical.hash(&self.service))
+        canonical.hash(&self.service)
     }
 
     /// What decides over a request must be signed with it.
@@ -134,6 +186,7 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
+const REGION_SET: &str = "x-amz-region-set";
 /// AWS: "Troubleshoot Signature Version 4", how far clocks may be apart.
 const SKEW_MAX: Duration = Duration::minutes(15);
 
