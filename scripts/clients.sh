@@ -24,6 +24,14 @@ if [ "$(cat "$clients/awslambdaric.installed" 2>/dev/null)" != "$ric" ]; then
     --python-version "$version" --only-binary :all: "$ric"
   echo "$ric" >"$clients/awslambdaric.installed"
 fi
+# What signs requests to key value stores (Signature Version 4a). Apart: where it is found, boto3 signs everything with it.
+crt='awscrt==0.38.0'
+if [ "$(cat "$clients/crt.installed" 2>/dev/null)" != "$crt" ]; then
+  say "installing awscrt into $clients"
+  rm -rf "$clients/crt"
+  "$clients/bin/pip" install --quiet --disable-pip-version-check --target "$clients/crt" "$crt"
+  echo "$crt" >"$clients/crt.installed"
+fi
 if ! command -v npm >/dev/null; then
   say "SKIPPED: without npm the AWS SDK for JavaScript is not tested"
 elif [ ! -d "$clients/js/node_modules/@aws-sdk/client-cloudfront" ]; then

@@ -84,6 +84,9 @@ pub(crate) async fn run(start: Start) -> anyhow::Result<()> {
     let debuggers = Debuggers::listen(inspect).await?;
     let functions = runtime::start_functions(&server, &server.data_dir, (sink, demand), debuggers.inspection()).await?;
     stores::publish(&functions, &deployment, |_, _| true)?;
+    if let Some(plane) = &plane {
+        plane.publish(&functions).map_err(|error| anyhow!("{error}"))?;
+    }
     let prepared = Prepared::default().next(&functions, &deployment).await?;
     let prepare_ms = started.elapsed().as_millis();
     let (digest, count) = (deployment.digest.clone(), deployment.functions.len());

@@ -1,11 +1,12 @@
 //! CloudFront's API: distributions, their tags and invalidations, policies, keys, origin access controls,
-//! and continuous deployment.
+//! continuous deployment, and key value stores.
 //! Each operation is one function of a submodule; this file knows which.
 
 mod continuous_deployment;
 mod distribution;
 mod invalidation;
 mod key;
+mod key_value_store;
 mod managed_headers;
 mod operations;
 mod origin_access_control;
@@ -111,12 +112,17 @@ fn perform(plane: &Plane, operation: &str, named: &[String], request: &Request) 
         "UpdateContinuousDeploymentPolicy" => continuous_deployment::update(plane, first, request),
         "DeleteContinuousDeploymentPolicy" => continuous_deployment::delete(plane, first, request),
         "ListContinuousDeploymentPolicies" => continuous_deployment::POLICIES.list(plane, request),
+        "CreateKeyValueStore" => key_value_store::create(plane, request),
+        "DescribeKeyValueStore" => key_value_store::find(plane, first),
+        "UpdateKeyValueStore" => key_value_store::update(plane, first, request),
+        "DeleteKeyValueStore" => key_value_store::delete(plane, first, request),
+        "ListKeyValueStores" => key_value_store::list(plane, request),
         other => Err(ApiError::new(Code::UNSUPPORTED, format!("{other} is not supported by this edge"))),
     }
 }
 
 /// `first` and 13 upper-case letters and digits.
-fn random_id(first: char) -> String {
+pub(crate) fn random_id(first: char) -> String {
     let mut random = rand::rng();
     let rest = (0..13).map(|_| char::from(ID_ALPHABET[random.random_range(0..ID_ALPHABET.len())]));
     std::iter::once(first).chain(rest).collect()
@@ -130,6 +136,11 @@ pub(crate) fn now() -> String {
 
 fn distribution_arn(id: &str) -> String {
     format!("arn:aws:cloudfront::{ACCOUNT}:distribution/{id}")
+}
+
+/// Also that of what is in it.
+pub(crate) fn key_value_store_arn(id: &str) -> String {
+    format!("arn:aws:cloudfront::{ACCOUNT}:key-value-store/{id}")
 }
 
 /// The date of the API, the first part of every path.

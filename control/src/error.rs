@@ -88,6 +88,13 @@ codes! {
     INVALID_LOG_PARAMETER = 400 "InvalidParameterException";
 }
 
+// Amazon CloudFront KeyValueStore (its API reference, "Errors" of each operation).
+codes! {
+    STORE_CONFLICT = 409 "ConflictException";
+    STORE_QUOTA = 402 "ServiceQuotaExceededException";
+    VALIDATION = 400 "ValidationException";
+}
+
 // Amazon CloudFront (its API reference, "Errors" of each operation).
 codes! {
     ALIAS_TAKEN = 409 "CNAMEAlreadyExists";
@@ -108,6 +115,11 @@ codes! {
     INVALID_TAGGING = 400 "InvalidTagging";
     INVALID_TTL_ORDER = 400 "InvalidTTLOrder";
     IMMUTABLE_KEY = 400 "CannotChangeImmutablePublicKeyFields";
+    ENTITY_EXISTS = 409 "EntityAlreadyExists";
+    ENTITY_IN_USE = 409 "CannotDeleteEntityWhileInUse";
+    ENTITY_LIMIT = 400 "EntityLimitExceeded";
+    ENTITY_NOT_FOUND = 404 "EntityNotFound";
+    ENTITY_SIZE = 413 "EntitySizeLimitExceeded";
     KEY_GROUP_EXISTS = 409 "KeyGroupAlreadyExists";
     MALFORMED_XML = 400 "MalformedXML";
     MISSING_BODY = 400 "MissingBody";

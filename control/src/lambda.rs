@@ -23,6 +23,7 @@ pub(crate) mod queue;
 mod record;
 mod runner;
 mod settings;
+mod stores;
 mod tag;
 mod url_config;
 mod version;
@@ -36,6 +37,7 @@ pub(crate) use queue::{Redriven, redrive};
 pub(crate) use record::{Function, Version, version};
 pub(crate) use runner::{Runner, keep};
 pub(crate) use settings::{Place, table};
+pub(crate) use stores::function_that_reads;
 pub(crate) use url_config::{FunctionUrl, UrlPlace, distributions, function_url};
 
 use crate::answer::Answer;

@@ -10,6 +10,7 @@ mod backup;
 mod client;
 mod cloudfront;
 mod error;
+mod key_values;
 mod keyring;
 mod lambda;
 mod letters;
@@ -121,6 +122,15 @@ impl Control {
     /// A record or a package is damaged.
     pub fn added(&self) -> Result<Added, ControlError> {
         self.kept.added().map_err(|error| ControlError::Unreadable(error.to_string()))
+    }
+
+    /// Gives the key value stores to the environments, before functions that read them are prepared.
+    ///
+    /// # Errors
+    /// A record is damaged, or the data directory cannot be written.
+    pub fn publish(&self, functions: &Functions) -> Result<(), ControlError> {
+        let published = key_values::publish_all(&self.kept.store, functions.key_value_stores());
+        published.map_err(|error| ControlError::Unreadable(error.to_string()))
     }
 
     /// Where it listens.

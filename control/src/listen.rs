@@ -7,7 +7,7 @@ use crate::error::{ApiError, Code};
 use crate::plane::Plane;
 use crate::request::Request;
 use crate::signature::Claim;
-use crate::{cloudfront, lambda, letters, logs};
+use crate::{cloudfront, key_values, lambda, letters, logs};
 use bytes::Bytes;
 use http::Response;
 use http::request::Parts;
@@ -56,6 +56,7 @@ async fn handle(plane: &Arc<Plane>, parts: Parts, body: Incoming) -> Result<Answ
         ("lambda", Protocol::Json) => lambda::handle(plane, Request::new(parts, body)).await,
         (letters::SERVICE, Protocol::Json) => letters::handle(plane, Request::new(parts, body)).await,
         (logs::SERVICE, Protocol::Json) => logs::handle(plane, Request::new(parts, body)).await,
+        (key_values::SERVICE, Protocol::Json) => key_values::handle(plane, Request::new(parts, body)).await,
         ("cloudfront", Protocol::Xml) => cloudfront::handle(plane, Request::new(parts, body)).await,
         (service, _) => {
             let message = format!("{} is no operation of the service {service} that this edge has", parts.uri.path());

@@ -15,7 +15,7 @@ use crate::store::{Kind, Records, Store};
 use deployment::{Added, Problems};
 use environment::Runtime;
 use functions::{FunctionConfig, Logs};
-use parking_lot::{RwLock, RwLockReadGuard};
+use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -36,6 +36,8 @@ pub(crate) struct Plane {
     pub(crate) urls: UrlPlace,
     socket: PathBuf,
     uploads: RwLock<()>,
+    /// Held while a key value store changes: in the state, and then for the environments.
+    pub(crate) values: Mutex<()>,
 }
 
 /// The parts of a [`Plane`] that are there before the edge is.
@@ -76,6 +78,7 @@ impl Kept {
             urls,
             socket,
             uploads: RwLock::new(()),
+            values: Mutex::new(()),
         }
     }
 }

@@ -42,6 +42,9 @@ pub(crate) enum Kind {
     ContinuousDeploymentPolicy,
     /// Of the policy with the same id.
     SessionKey,
+    KeyValueStore,
+    /// Below the id of its store, by its key.
+    KeyValue,
 }
 
 impl Kind {
@@ -70,6 +73,8 @@ impl Kind {
             Kind::OriginAccessControl => "origin-access-control",
             Kind::ContinuousDeploymentPolicy => "continuous-deployment-policy",
             Kind::SessionKey => "session-key",
+            Kind::KeyValueStore => "key-value-store",
+            Kind::KeyValue => "key-value",
         }
     }
 }
@@ -172,6 +177,24 @@ impl Records<'_> {
             found.push((id, value));
         }
         Ok(found)
+    }
+
+    /// The first so many of them whose ids come after `after`.
+    pub(crate) fn page<T: DeserializeOwned>(
+        &self,
+        kind: Kind,
+        parent: &str,
+        after: &str,
+        max: usize,
+    ) -> Result<Vec<(String, T)>, ApiError> {
+        let query = "SELECT id, value FROM records WHERE kind = ?1 AND parent = ?2 AND id > ?3 ORDER BY id LIMIT ?4";
+        let mut statement = self.transaction.prepare_cached(query).map_err(|error| ApiError::of_ours(&error))?;
+        let rows = statement
+            .query_map(params![kind.name(), parent, after, max], |row| Ok((row.get(0)?, row.get(1)?)))
+            .map_err(|error| ApiError::of_ours(&error))?;
+        let found: rusqlite::Result<Vec<(String, Vec<u8>)>> = rows.collect();
+        let found = found.map_err(|error| ApiError::of_ours(&error))?;
+        found.into_iter().map(|(id, sealed)| Ok((id.clone(), self.open(kind, parent, &id, &sealed)?))).collect()
     }
 
     /// Writes the record, new or in place of the old one.

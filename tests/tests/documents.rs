@@ -182,6 +182,19 @@ fn every_test_that_custom_runtimes_md_names_is_there() {
     }
 }
 
+#[test]
+fn every_test_that_key_value_stores_md_names_is_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ is in the repository");
+    let page = fs::read_to_string(root.join("docs/key-value-stores.md")).unwrap();
+    let tests = fs::read_to_string(root.join("tests/tests/key_value_stores.rs")).unwrap();
+    let is_test = |name: &&str| name.matches('_').count() >= 3 && !name.contains(['/', '.', ' ', '{']);
+    let named: Vec<&str> = page.split('`').skip(1).step_by(2).filter(is_test).collect();
+    assert!(named.len() > 3, "{} tests are named", named.len());
+    for name in named {
+        assert!(tests.contains(&format!("fn {name}(")), "no test {name}");
+    }
+}
+
 fn add_sources(directory: &Path, into: &mut String) {
     for entry in fs::read_dir(directory).expect("the directory is there") {
         let path = entry.expect("its entries can be read").path();

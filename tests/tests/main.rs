@@ -27,6 +27,7 @@ mod geo;
 mod http2;
 mod http_cache;
 mod inspector;
+mod key_value_stores;
 mod layers;
 mod limits;
 mod log_groups;

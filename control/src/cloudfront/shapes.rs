@@ -356,6 +356,19 @@ pub(crate) const DISTRIBUTION_WITH_TAGS: Shape =
 /// AWS: "InvalidationBatch".
 pub(crate) const INVALIDATION: Shape = Struct(&[required("Paths", named!("Path")), required("CallerReference", Text)]);
 
+const IMPORT_SOURCE: Shape = Struct(&[required("SourceType", Text), required("SourceARN", Text)]);
+
+/// AWS: "CreateKeyValueStore", its request.
+pub(crate) const CREATE_KEY_VALUE_STORE: Shape = Struct(&[
+    required("Name", Text),
+    defaulted("Comment", Text, "\"\""),
+    optional("ImportSource", IMPORT_SOURCE),
+    optional("Tags", TAGS),
+]);
+
+/// AWS: "UpdateKeyValueStore", its request.
+pub(crate) const UPDATE_KEY_VALUE_STORE: Shape = Struct(&[required("Comment", Text)]);
+
 #[cfg(test)]
 mod tests {
     use super::*;

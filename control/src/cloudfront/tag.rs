@@ -1,13 +1,14 @@
-//! Tags of distributions.
+//! Tags of distributions and of key value stores.
 
-use super::distribution::{existing, text};
-use super::distribution_arn;
+use super::distribution::{Distribution, existing, text};
 use super::shapes::{TAG_KEYS, TAGS};
+use super::{distribution_arn, key_value_store_arn};
 use crate::answer::Answer;
 use crate::error::{ApiError, Code};
+use crate::key_values::KeyValueStore;
 use crate::plane::Plane;
 use crate::request::Request;
-use crate::store::Kind;
+use crate::store::{Kind, Records};
 use crate::xml;
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -15,13 +16,13 @@ use std::collections::BTreeMap;
 
 /// ListTagsForResource.
 pub(super) fn list(plane: &Plane, request: &Request) -> Result<Answer, ApiError> {
-    let id = resource(request)?;
-    let found = plane.store.read(|records| existing(records, &id).map_err(|_| none()))?;
-    let tags: Vec<Value> = found.tags.iter().map(|(key, value)| json!({ "Key": key, "Value": value })).collect();
+    let tagged = Tagged::parse(request)?;
+    let found = plane.store.read(|records| tagged.tags(records))?;
+    let tags: Vec<Value> = found.iter().map(|(key, value)| json!({ "Key": key, "Value": value })).collect();
     let mut content = String::new();
     let super::shape::Shape::Struct([items]) = TAGS else { return Err(none()) };
     items.shape.write(&mut content, items.name, &Value::Array(tags));
-    if found.tags.is_empty() {
+    if found.is_empty() {
         content.push_str("<Items/>");
     }
     Ok(Answer::xml(StatusCode::OK, xml::document("Tags", &content)))
@@ -59,23 +60,53 @@ fn change(
     request: &Request,
     work: impl FnOnce(&mut BTreeMap<String, String>),
 ) -> Result<Answer, ApiError> {
-    let id = resource(request)?;
+    let tagged = Tagged::parse(request)?;
     plane.store.write(|records| {
-        let mut found = existing(records, &id).map_err(|_| none())?;
-        work(&mut found.tags);
-        if found.tags.len() > TAGS_MAX {
-            let message = format!("there are {} tags, at most {TAGS_MAX} are allowed", found.tags.len());
+        let mut tags = tagged.tags(records)?;
+        work(&mut tags);
+        if tags.len() > TAGS_MAX {
+            let message = format!("there are {} tags, at most {TAGS_MAX} are allowed", tags.len());
             return Err(ApiError::new(Code::INVALID_TAGGING, message));
         }
-        records.put(Kind::Distribution, "", &id, &found)
+        tagged.put(records, tags)
     })?;
     Ok(Answer::empty(StatusCode::NO_CONTENT))
 }
 
-/// The id in the ARN of the query.
-fn resource(request: &Request) -> Result<String, ApiError> {
-    let id = request.query("Resource").and_then(|arn| arn.strip_prefix(distribution_arn("").as_str()));
-    id.map(str::to_owned).ok_or_else(none)
+/// What can have tags, by its id.
+enum Tagged {
+    Distribution(String),
+    KeyValueStore(String),
+}
+
+impl Tagged {
+    /// Of the ARN in the query.
+    fn parse(request: &Request) -> Result<Tagged, ApiError> {
+        let arn = request.query("Resource").unwrap_or_default();
+        let id_of = |prefix: String| arn.strip_prefix(prefix.as_str()).map(str::to_owned);
+        let store = || id_of(key_value_store_arn("")).map(Tagged::KeyValueStore);
+        id_of(distribution_arn("")).map(Tagged::Distribution).or_else(store).ok_or_else(none)
+    }
+
+    fn tags(&self, records: &Records<'_>) -> Result<BTreeMap<String, String>, ApiError> {
+        match self {
+            Tagged::Distribution(id) => Ok(existing(records, id).map_err(|_| none())?.tags),
+            Tagged::KeyValueStore(id) => Ok(KeyValueStore::by_id(records, id)?.ok_or_else(none)?.1.tags),
+        }
+    }
+
+    fn put(&self, records: &Records<'_>, tags: BTreeMap<String, String>) -> Result<(), ApiError> {
+        match self {
+            Tagged::Distribution(id) => {
+                let found = Distribution { tags, ..existing(records, id)? };
+                records.put(Kind::Distribution, "", id, &found)
+            }
+            Tagged::KeyValueStore(id) => {
+                let (name, found) = KeyValueStore::by_id(records, id)?.ok_or_else(none)?;
+                KeyValueStore { tags, ..found }.put(records, &name)
+            }
+        }
+    }
 }
 
 fn none() -> ApiError {

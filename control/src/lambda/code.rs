@@ -4,7 +4,7 @@ use super::names::{LATEST, Named, invalid};
 use super::provisioned::Runnable;
 use super::record::{ARCHITECTURE, CodeOf, Function, Settings, Stamp, configuration};
 use super::settings::Place;
-use super::{code_signing, version};
+use super::{code_signing, stores, version};
 use crate::answer::Answer;
 use crate::error::ApiError;
 use crate::plane::Plane;
@@ -17,6 +17,7 @@ use environment::limits::PACKAGE_ZIP_BYTES_MAX;
 use functions::{PackageError, check_layer};
 use http::StatusCode;
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use tokio::runtime::Handle;
 
@@ -120,8 +121,14 @@ fn fetched(plane: &Plane, object: (&str, &str, Option<&str>)) -> Result<Vec<u8>,
 }
 
 /// Refuses settings that could not run, by the checks of the deployment.
-pub(super) fn check(plane: &Plane, name: &str, settings: &Settings) -> Result<(), ApiError> {
-    let runnable = Runnable { settings: settings.clone(), provisioned: 0 };
+pub(super) fn check(
+    plane: &Plane,
+    records: &Records<'_>,
+    name: &str,
+    (settings, tags): (&Settings, &BTreeMap<String, String>),
+) -> Result<(), ApiError> {
+    let stores = stores::of_tags(records, tags)?;
+    let runnable = Runnable { settings: settings.clone(), provisioned: 0, stores };
     plane.check_function(name, LATEST, &runnable, Place::Anywhere).map(drop)
 }
 
@@ -146,7 +153,7 @@ pub(super) fn update(plane: &Plane, name: &str, request: &Request) -> Result<Ans
         let mut function = Function::find(records, &name)?;
         function.expect_revision(wanted.revision_id.as_deref())?;
         function.settings.code = uploaded.accepted(records, &name, function.code_signing.as_deref())?;
-        check(plane, &name, &function.settings)?;
+        check(plane, records, &name, (&function.settings, &function.tags))?;
         if wanted.dry_run {
             return Ok(configuration(&name, LATEST, false, (&function.settings, &function.stamp)));
         }

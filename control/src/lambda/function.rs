@@ -59,7 +59,7 @@ pub(super) fn create(plane: &Plane, request: &Request) -> Result<Answer, ApiErro
         let layers = create.wanted.layers.take().unwrap_or_default();
         let layers = layer::attached(plane, records, code_signing.as_deref(), &layers)?;
         let settings = Settings { layers, ..create.wanted.create(&name, code, &plane.services)? };
-        code::check(plane, &name, &settings)?;
+        code::check(plane, records, &name, (&settings, &create.tags))?;
         let (tags, policies) = (create.tags, BTreeMap::new());
         let function = Function { settings, stamp: Stamp::now(), tags, policies, reserved: None, code_signing };
         function.put(records, &name)?;
@@ -141,7 +141,7 @@ pub(super) fn update(plane: &Plane, name: &str, request: &Request) -> Result<Ans
             function.settings.layers = layer::attached(plane, records, code_signing, layers)?;
         }
         function.settings = update.wanted.update(function.settings, &plane.services)?;
-        code::check(plane, &name, &function.settings)?;
+        code::check(plane, records, &name, (&function.settings, &function.tags))?;
         function.stamp = Stamp::now();
         function.put(records, &name)?;
         Ok(configuration(&name, LATEST, false, (&function.settings, &function.stamp)))

@@ -7,11 +7,13 @@ use super::concurrency::expect_rest;
 use super::names::{LATEST, Named, arn, invalid, is_number};
 use super::page::page;
 use super::record::{Function, Settings, Stamp, Version, unpadded, version};
+use super::stores;
 use crate::answer::Answer;
 use crate::error::{ApiError, Code};
 use crate::plane::Plane;
 use crate::request::Request;
 use crate::store::{Kind, Records};
+use functions::StoreName;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -23,6 +25,8 @@ pub(crate) struct Runnable {
     pub(crate) settings: Settings,
     /// How many environments wait for invocations.
     pub(crate) provisioned: u32,
+    /// What its handlers may read.
+    pub(crate) stores: Vec<StoreName>,
 }
 
 /// What was said of a version or an alias.
@@ -119,7 +123,8 @@ pub(crate) fn runnable(records: &Records<'_>, name: &str, number: &str) -> Resul
         let shares = alias::shares(records, name, &qualifier, config.requested)?;
         provisioned += shares.iter().filter(|(of, _)| of == number).map(|(_, share)| share).sum::<u32>();
     }
-    Ok(Runnable { settings, provisioned })
+    let stores = stores::of_tags(records, &Function::find(records, name)?.tags)?;
+    Ok(Runnable { settings, provisioned, stores })
 }
 
 /// A function's name and the number of one of its versions.

@@ -6,7 +6,7 @@ use super::provisioned::{self, Runnable};
 use super::settings::Place;
 use crate::error::{ApiError, Code};
 use crate::plane::Plane;
-use functions::{Function, Functions, Provisioned};
+use functions::{Function, Functions, KeyValueStores, Provisioned};
 use lru::LruCache;
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, HashMap};
@@ -47,6 +47,11 @@ impl Runner {
     /// See [`Functions::reserve`].
     pub(crate) fn reserve(&self, reserved: BTreeMap<String, usize>) {
         self.functions.reserve(reserved);
+    }
+
+    /// What environments read.
+    pub(crate) fn key_value_stores(&self) -> &KeyValueStores {
+        self.functions.key_value_stores()
     }
 
     /// The version, prepared once however many ask.

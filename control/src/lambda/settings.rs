@@ -185,7 +185,7 @@ fn unsupported(member: &str, value: &str, only: &str) -> ApiError {
 
 /// One function in the language of the configuration file, with its packages in `<digest>.zip`.
 pub(crate) fn table(runnable: &Runnable, place: Place) -> toml::Table {
-    let Runnable { settings, provisioned } = runnable;
+    let Runnable { settings, provisioned, stores } = runnable;
     let mut function = toml::Table::new();
     let mut put = |key: &str, value: toml::Value| drop(function.insert(key.to_owned(), value));
     put("code", format!("{}.zip", settings.code.digest).into());
@@ -198,6 +198,10 @@ pub(crate) fn table(runnable: &Runnable, place: Place) -> toml::Table {
     put("tmp_mb", i64::from(settings.tmp_mb).into());
     let variables = settings.variables.iter().map(|(name, value)| (name.clone(), toml::Value::from(value.clone())));
     put("environment", variables.collect::<toml::Table>().into());
+    let stores = stores.iter().map(|store| {
+        toml::Table::from_iter([("name".into(), store.name.clone().into()), ("id".into(), store.id.clone().into())])
+    });
+    put("key_value_stores", stores.collect::<Vec<_>>().into());
     if *provisioned > 0 {
         put("provisioned", i64::from(*provisioned).into());
     }

@@ -1,10 +1,10 @@
 //! Tags of functions and of code signing configurations.
 
-use super::code_signing;
 use super::names::{Named, invalid};
 use super::record::Function;
+use super::{code, code_signing, stores};
 use crate::answer::Answer;
-use crate::error::ApiError;
+use crate::error::{ApiError, Code};
 use crate::plane::Plane;
 use crate::request::Request;
 use crate::store::Records;
@@ -25,6 +25,20 @@ enum Tagged {
     CodeSigningConfig(String),
 }
 
+/// What a change of tags changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reach {
+    Record,
+    /// How the function runs, too.
+    Edge,
+}
+
+impl Reach {
+    fn of(names_stores: bool) -> Reach {
+        if names_stores { Reach::Edge } else { Reach::Record }
+    }
+}
+
 /// ListTags.
 pub(super) fn list(plane: &Plane, resource: &str) -> Result<Answer, ApiError> {
     let tagged = Tagged::parse(resource)?;
@@ -36,7 +50,8 @@ pub(super) fn list(plane: &Plane, resource: &str) -> Result<Answer, ApiError> {
 pub(super) fn tag(plane: &Plane, resource: &str, request: &Request) -> Result<Answer, ApiError> {
     let tagged = Tagged::parse(resource)?;
     let Tags { tags } = request.json()?;
-    tagged.change(plane, |all| {
+    let reach = Reach::of(tags.contains_key(stores::TAG));
+    tagged.change(plane, reach, |all| {
         all.extend(tags);
         check(all)
     })
@@ -49,7 +64,8 @@ pub(super) fn untag(plane: &Plane, resource: &str, request: &Request) -> Result<
     if keys.is_empty() {
         return Err(invalid("tagKeys is missing"));
     }
-    tagged.change(plane, |all| {
+    let reach = Reach::of(keys.iter().any(|key| key == stores::TAG));
+    tagged.change(plane, reach, |all| {
         all.retain(|key, _| !keys.contains(key));
         Ok(())
     })
@@ -94,16 +110,33 @@ impl Tagged {
     fn change(
         &self,
         plane: &Plane,
+        reach: Reach,
         work: impl FnOnce(&mut BTreeMap<String, String>) -> Result<(), ApiError>,
     ) -> Result<Answer, ApiError> {
-        plane.store.write(|records| {
+        let change = |records: &Records<'_>| {
             let mut tags = self.tags(records)?;
             work(&mut tags)?;
-            match self {
-                Tagged::Function(name) => Function { tags, ..Function::find(records, name)? }.put(records, name),
-                Tagged::CodeSigningConfig(arn) => code_signing::put_tags(records, arn, tags),
+            match (self, reach) {
+                (Tagged::Function(name), _) => {
+                    let function = Function { tags, ..Function::find(records, name)? };
+                    if reach == Reach::Edge {
+                        code::check(plane, records, name, (&function.settings, &function.tags))?;
+                    }
+                    function.put(records, name)
+                }
+                (Tagged::CodeSigningConfig(_), Reach::Edge) => {
+                    Err(invalid(format!("tag {} is of functions only", stores::TAG)))
+                }
+                (Tagged::CodeSigningConfig(arn), Reach::Record) => code_signing::put_tags(records, arn, tags),
             }
-        })?;
+        };
+        match reach {
+            Reach::Record => plane.store.write(change)?,
+            Reach::Edge => {
+                plane.change(Code::INVALID_PARAMETER, change)?;
+                plane.runner.look_again();
+            }
+        }
         Ok(Answer::empty(StatusCode::NO_CONTENT))
     }
 }
