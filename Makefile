@@ -1,11 +1,14 @@
 # Every target is one script; each script says what it does while it does it.
-.PHONY: demo test build bench bench-micro bench-environments soak chaos cache-conformance lint fuzz
+.PHONY: demo test build bench bench-micro bench-environments soak chaos cache-conformance lint fuzz test-vm
 
 demo: ## build, serve examples/demo, print requests to try
 	@scripts/demo.sh
 
 test: ## every test: units, end to end, conformance
 	@scripts/test.sh
+
+test-vm: ## sandbox, control groups and limits in virtual machines with Debian's kernels
+	@scripts/vm.sh
 
 build: ## the release binaries and the JavaScript snapshot
 	@scripts/build.sh

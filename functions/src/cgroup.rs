@@ -9,6 +9,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The delegated group.
 #[derive(Debug)]
@@ -22,6 +23,8 @@ pub(crate) struct Groups {
 #[derive(Debug)]
 pub(crate) struct Group {
     directory: PathBuf,
+    /// Cores.
+    share: f64,
     groups: Arc<Groups>,
 }
 
@@ -32,39 +35,64 @@ impl Groups {
     /// # Errors
     /// Why there is none to take over, for a person. Nothing has changed then.
     pub(crate) fn take_over() -> Result<Arc<Groups>, String> {
-        let own = own_directory().ok_or("no control groups of version 2 are mounted")?;
-        let (directory, is_taken) = match own.file_name() {
-            Some(name) if name == LEAF => (own.parent().unwrap_or(&own).to_owned(), true),
-            _ => (own, false),
-        };
-        let shown = directory.display();
-        let controllers = fs::read_to_string(directory.join(CONTROLLERS)).map_err(|e| format!("{shown}: {e}"))?;
-        if !controllers.split_ascii_whitespace().any(|controller| controller == "cpu") {
-            return Err(format!("{shown} has no cpu controller"));
+        let (groups, found) = Groups::enter()?;
+        if found != Found::Taken {
+            groups.remove_those_of_others();
         }
-        let groups = Groups { directory: directory.clone(), left: Mutex::default() };
-        if !is_taken {
-            groups.enable().map_err(|error| format!("{shown} is not delegated to this process: {error}"))?;
-        }
-        groups.remove_those_of_others();
         Ok(Arc::new(groups))
     }
 
-    fn enable(&self) -> io::Result<()> {
-        let leaf = self.directory.join(LEAF);
-        make(&leaf)?;
-        let own = std::process::id().to_string();
-        fs::write(leaf.join(PROCESSES), &own)?;
-        fs::write(self.directory.join(CONTROL), "+cpu").inspect_err(|_| {
-            // Back to how it was found.
-            let _ = fs::write(self.directory.join(PROCESSES), &own);
-            let _ = fs::remove_dir(&leaf);
-        })
+    /// Where [`Groups::take_over`] would work. Nothing has changed afterwards, for a PoP that is in this group either.
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) fn attempt() -> Result<PathBuf, String> {
+        let (groups, found) = Groups::enter()?;
+        groups.leave(found);
+        Ok(groups.directory)
     }
 
-    /// Undoes [`Groups::take_over`], for whoever only tried.
-    pub(crate) fn give_back(&self) {
-        let _ = fs::write(self.directory.join(CONTROL), "-cpu");
+    fn enter() -> Result<(Groups, Found), String> {
+        let own = own_directory().ok_or("no control groups of version 2 are mounted")?;
+        let is_taken = own.file_name().is_some_and(|name| name == LEAF);
+        let directory = if is_taken { own.parent().unwrap_or(&own).to_owned() } else { own };
+        let shown = directory.display().to_string();
+        let has_cpu = |file: &str| {
+            let names = fs::read_to_string(directory.join(file)).map_err(|error| format!("{shown}: {error}"))?;
+            Ok::<_, String>(names.split_ascii_whitespace().any(|controller| controller == "cpu"))
+        };
+        if !has_cpu(CONTROLLERS)? {
+            return Err(format!("{shown} has no cpu controller"));
+        }
+        let found = match (is_taken, has_cpu(CONTROL)?) {
+            (true, _) => Found::Taken,
+            (false, true) => Found::Controlling,
+            (false, false) => Found::Untouched,
+        };
+        let groups = Groups { directory, left: Mutex::default() };
+        if found != Found::Taken {
+            groups.enable(found).map_err(|error| format!("{shown} is not delegated to this process: {error}"))?;
+        }
+        Ok((groups, found))
+    }
+
+    fn enable(&self, found: Found) -> io::Result<()> {
+        let leaf = self.directory.join(LEAF);
+        make(&leaf)?;
+        let enabled = fs::write(leaf.join(PROCESSES), std::process::id().to_string())
+            .and_then(|()| fs::write(self.directory.join(CONTROL), "+cpu"))
+            .and_then(|()| fs::write(leaf.join(WEIGHT), WEIGHT_OF_POP.to_string()));
+        enabled.inspect_err(|_| self.leave(found))
+    }
+
+    /// Back to how it was found.
+    fn leave(&self, found: Found) {
+        if found == Found::Taken {
+            return;
+        }
+        if found == Found::Untouched {
+            let _ = fs::write(self.directory.join(CONTROL), "-cpu");
+        }
         let _ = fs::write(self.directory.join(PROCESSES), std::process::id().to_string());
         let _ = fs::remove_dir(self.directory.join(LEAF));
     }
@@ -74,12 +102,15 @@ impl Groups {
         &self.directory
     }
 
-    /// A group for process `pid`, which is moved there. Takes as long as the kernel needs to see no
-    /// process of the machine fork: some milliseconds.
-    pub(crate) fn group(self: &Arc<Self>, pid: i32) -> io::Result<Group> {
+    /// A group for process `pid`, which is moved there, with the weight of its `share` of a core. Takes as long
+    /// as the kernel needs to see no process of the machine fork: some milliseconds.
+    pub(crate) fn group(self: &Arc<Self>, pid: i32, share: f64) -> io::Result<Group> {
         let name = format!("{PREFIX}{}-{pid}", std::process::id());
-        let group = Group { directory: self.directory.join(name), groups: Arc::clone(self) };
+        let group = Group { directory: self.directory.join(name), share, groups: Arc::clone(self) };
         make(&group.directory)?;
+        // An earlier process with this number may have left it held.
+        group.let_go()?;
+        fs::write(group.directory.join(WEIGHT), weight(share).to_string())?;
         fs::write(group.directory.join(PROCESSES), pid.to_string())?;
         Ok(group)
     }
@@ -101,14 +132,19 @@ impl Groups {
 }
 
 impl Group {
-    /// From now on its processes get `share` of a core, in the kernel's periods.
-    pub(crate) fn hold_to(&self, share: f64) -> io::Result<()> {
-        fs::write(self.directory.join(QUOTA), quota(share))
+    /// From now on its processes get their share of a core, in the kernel's periods.
+    pub(crate) fn hold(&self) -> io::Result<()> {
+        fs::write(self.directory.join(QUOTA), quota(self.share))
     }
 
     /// From now on they get what there is.
     pub(crate) fn let_go(&self) -> io::Result<()> {
         fs::write(self.directory.join(QUOTA), "max")
+    }
+
+    /// Processor time of all that were ever in it; `None` when it cannot be read.
+    pub(crate) fn cpu_time(&self) -> Option<Duration> {
+        used(&fs::read_to_string(self.directory.join(STATISTICS)).ok()?)
     }
 }
 
@@ -123,6 +159,18 @@ fn quota(share: f64) -> String {
     let period = CPU_PERIOD.as_micros();
     let microseconds = CPU_PERIOD.mul_f64(share).as_micros().max(MICROSECONDS_MIN);
     format!("{microseconds} {period}")
+}
+
+/// Among the groups beside it, where a process of the usual nice value would have 100.
+fn weight(share: f64) -> u32 {
+    #[expect(clippy::cast_possible_truncation, reason = "clamped")]
+    let weight = (share * 100.0).round().clamp(1.0, 100.0) as u32;
+    weight
+}
+
+fn used(statistics: &str) -> Option<Duration> {
+    let micros = statistics.lines().find_map(|line| line.strip_prefix("usage_usec "))?;
+    Some(Duration::from_micros(micros.parse().ok()?))
 }
 
 fn make(directory: &Path) -> io::Result<()> {
@@ -155,12 +203,29 @@ fn directory_of(groups: &str, mounts: &str) -> Option<PathBuf> {
     })
 }
 
-const LEAF: &str = "selvedge";
+/// How a group was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Found {
+    Untouched,
+    /// With the controller already on for those below it, which the machine's own first group may be beside processes.
+    Controlling,
+    /// With this process in the group that [`Groups::take_over`] makes.
+    Taken,
+}
+
+/// A name that nobody gives to a group he delegates.
+const LEAF: &str = "selvedge.pop";
 const PREFIX: &str = "environment-";
 const CONTROLLERS: &str = "cgroup.controllers";
 const CONTROL: &str = "cgroup.subtree_control";
 const PROCESSES: &str = "cgroup.procs";
 const QUOTA: &str = "cpu.max";
+const WEIGHT: &str = "cpu.weight";
+const STATISTICS: &str = "cpu.stat";
+
+/// Of the PoP with everybody who has no group of his own: the most there is, because the kernel weighs the whole
+/// group like one process, however many are in it.
+const WEIGHT_OF_POP: u32 = 10_000;
 
 /// The kernel takes no less.
 const MICROSECONDS_MIN: u128 = 1_000;
@@ -194,21 +259,36 @@ mod tests {
     }
 
     #[test]
+    fn processor_time_is_read_in_microseconds() {
+        assert_eq!(used("usage_usec 2500000\nuser_usec 7\n"), Some(Duration::from_millis(2_500)));
+        assert_eq!(used("user_usec 7\n"), None);
+    }
+
+    #[test]
+    fn the_weight_is_that_of_the_share() {
+        for (share, expected) in [(128.0 / 1_769.0, 7), (0.5, 50), (0.000_1, 1), (6.0, 100)] {
+            assert_eq!(weight(share), expected, "{share}");
+        }
+    }
+
+    #[test]
     fn the_group_of_an_environment_is_removed_when_it_is_empty() {
         let directory = tempfile::tempdir().unwrap();
         let groups = Arc::new(Groups { directory: directory.path().to_owned(), left: Mutex::default() });
-        let group = groups.group(17).unwrap();
+        let group = groups.group(17, 0.25).unwrap();
         let path = group.directory.clone();
         assert_eq!(fs::read_to_string(path.join(PROCESSES)).unwrap(), "17");
-        group.hold_to(0.25).unwrap();
+        assert_eq!(fs::read_to_string(path.join(WEIGHT)).unwrap(), "25");
+        group.hold().unwrap();
         assert_eq!(fs::read_to_string(path.join(QUOTA)).unwrap(), "25000 100000");
         group.let_go().unwrap();
         assert_eq!(fs::read_to_string(path.join(QUOTA)).unwrap(), "max");
         drop(group);
         groups.sweep();
         assert!(path.exists(), "a directory with files stands for a group with processes");
-        fs::remove_file(path.join(PROCESSES)).unwrap();
-        fs::remove_file(path.join(QUOTA)).unwrap();
+        for name in [PROCESSES, WEIGHT, QUOTA] {
+            fs::remove_file(path.join(name)).unwrap();
+        }
         groups.sweep();
         assert!(!path.exists() && groups.left.lock().is_empty());
     }

@@ -161,7 +161,7 @@ impl Environment {
         if self.at_rest.is_some_and(|(looked, _)| looked.elapsed() < LOOK_AT_REST_EVERY) {
             return true;
         }
-        let Some(used) = self.child.cpu_time() else { return false };
+        let Some(used) = self.pace.cpu_time(&self.child) else { return false };
         let before = self.at_rest.map_or(used, |(_, before)| before);
         self.at_rest = Some((Instant::now(), before));
         let stands = used.saturating_sub(before) <= AT_REST_MAX;

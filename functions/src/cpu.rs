@@ -77,11 +77,8 @@ impl CpuKeeping {
 /// How this machine would keep environments to their share, for a person. Nothing has changed afterwards.
 #[must_use]
 pub fn cpu_keeping() -> String {
-    match Groups::take_over() {
-        Ok(groups) => {
-            groups.give_back();
-            format!("a control group for each environment that uses more, in {}", groups.directory().display())
-        }
+    match Groups::attempt() {
+        Ok(directory) => format!("a control group for each environment that uses more, in {}", directory.display()),
         Err(reason) => format!("environments that use more are stopped for a while: {reason}"),
     }
 }
@@ -115,14 +112,22 @@ impl Pace {
     /// For an environment whose parent's end is told by `parent_closed`.
     pub(crate) fn new(keeping: &CpuKeeping, memory_mb: u32, parent_closed: watch::Receiver<bool>) -> Pace {
         let is_held = !matches!(keeping, CpuKeeping::Nothing) && memory_mb < CORE_MB;
-        let allowance = is_held.then(|| Allowance::of(memory_mb));
-        let weight = allowance.as_ref().and_then(|allowance| Weight::of(allowance.share));
-        Pace { allowance, brake: Brake::new(keeping), weight, parent_closed, seen: false }
+        let share = f64::from(memory_mb) / f64::from(CORE_MB);
+        let allowance = is_held.then(|| Allowance::of(share));
+        let weight = if is_held { Weight::of(share) } else { None };
+        Pace { allowance, brake: Brake::new(keeping, share), weight, parent_closed, seen: false }
     }
 
     /// For a process that will start others, before it does: where there are control groups they are all born in its.
     pub(crate) async fn hold_all(&mut self, child: &Child) -> io::Result<()> {
         if self.allowance.is_some() { self.brake.make_group(child.pid).await } else { Ok(()) }
+    }
+
+    /// Processor time that `child` and all in its household used; `None` when nobody is left. Where they were
+    /// born in a group, its count: that of `/proc` lacks processes that nobody waited for.
+    pub(crate) fn cpu_time(&self, child: &Child) -> Option<Duration> {
+        let shown = child.cpu_time()?;
+        if child.household.is_some() { self.brake.cpu_time().or(Some(shown)) } else { Some(shown) }
     }
 
     /// One look at an invocation that began at `started` and should answer before `deadline`. Returns
@@ -152,7 +157,7 @@ impl Pace {
             self.brake.release(child);
             return None;
         }
-        self.brake.put_on(child, allowance.share, (now + pause).min(deadline));
+        self.brake.put_on(child, (now + pause).min(deadline));
         self.brake.next_look(now).map(|next| next.min(deadline))
     }
 
@@ -183,8 +188,7 @@ struct Allowance {
 }
 
 impl Allowance {
-    fn of(memory_mb: u32) -> Allowance {
-        let share = f64::from(memory_mb) / f64::from(CORE_MB);
+    fn of(share: f64) -> Allowance {
         Allowance { share, left: CPU_BURST.as_secs_f64(), counted: None, read: Duration::ZERO }
     }
 
@@ -228,14 +232,15 @@ mod tests {
     #[test]
     fn a_spinning_handler_gets_the_burst_and_its_share() {
         for (memory_mb, expected_ms) in [(128, 100 + 724), (512, 100 + 2_894), (1_768, 100 + 9_994)] {
-            let got = spin(&mut Allowance::of(memory_mb), Duration::from_secs(10)).as_millis();
+            let got = spin(&mut Allowance::of(f64::from(memory_mb) / f64::from(CORE_MB)), Duration::from_secs(10))
+                .as_millis();
             assert!(got.abs_diff(expected_ms) <= expected_ms / 20, "{memory_mb} MB: {got} ms, not {expected_ms}");
         }
     }
 
     #[test]
     fn the_burst_comes_back_but_does_not_add_up() {
-        let mut allowance = Allowance::of(128);
+        let mut allowance = Allowance::of(128.0 / 1_769.0);
         let start = Instant::now();
         assert!(allowance.charge(100 * MS, Duration::MAX, start).is_zero());
         assert!(!allowance.charge(105 * MS, Duration::MAX, start + 5 * MS).is_zero());
@@ -246,7 +251,7 @@ mod tests {
 
     #[test]
     fn what_short_invocations_used_is_not_counted_later() {
-        let mut allowance = Allowance::of(128);
+        let mut allowance = Allowance::of(128.0 / 1_769.0);
         let pause = allowance.charge(Duration::from_secs(60), 6 * MS, Instant::now());
         assert_eq!(pause, Duration::ZERO);
         assert!(allowance.left > 0.09, "{allowance:?}");

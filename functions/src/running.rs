@@ -260,7 +260,7 @@ impl Active {
         let Environment { pace, near, child, memory, .. } = &mut self.environment;
         near.let_go(child.pid);
         // A process that is gone closes its socket, which is met by the next step.
-        let Some(clock) = child.cpu_time() else {
+        let Some(clock) = pace.cpu_time(child) else {
             self.watch.looked(now, Duration::ZERO);
             return None;
         };

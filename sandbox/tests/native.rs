@@ -69,6 +69,11 @@ impl Pop {
         }
     }
 
+    /// With a whole core: for what takes long at a share of one.
+    fn busy(&self, name: &str) -> FunctionConfig {
+        FunctionConfig { memory_mb: environment::limits::CORE_MB, ..self.config(name, &[]) }
+    }
+
     async fn function(&self, allow: &[String]) -> Arc<Function> {
         self.functions.prepare(&self.config("one", allow)).await.unwrap()
     }
@@ -240,7 +245,7 @@ async fn privileges_variables_and_descriptors_are_gone() {
 #[tokio::test]
 async fn a_full_tmp_says_so_at_its_quota_and_is_gone_with_its_environment() {
     let pop = Pop::start().await;
-    let function = pop.function(&[]).await;
+    let function = pop.functions.prepare(&pop.busy("one")).await.unwrap();
     let filled = act(&function, json!({"act": "fill"})).await;
     assert_eq!(filled, json!([512 << 20, "ENOSPC"]));
     assert_eq!(act(&function, json!({"act": "write", "at": "/tmp/mine"})).await, "ok");
@@ -255,7 +260,7 @@ async fn a_full_tmp_says_so_at_its_quota_and_is_gone_with_its_environment() {
 #[tokio::test]
 async fn all_environments_together_are_bounded_in_tmp_and_the_largest_ends() {
     let pop = Pop::with_tmp(Some(300 << 20)).await;
-    let (one, two) = (pop.config("one", &[]), pop.config("two", &[]));
+    let (one, two) = (pop.busy("one"), pop.busy("two"));
     let (one, two) = (pop.functions.prepare(&one).await.unwrap(), pop.functions.prepare(&two).await.unwrap());
     let list = json!({"act": "list", "at": "/tmp"});
     assert_eq!(act(&one, json!({"act": "keep", "megabytes": 200})).await, "ok");
@@ -278,7 +283,7 @@ async fn all_environments_together_are_bounded_in_tmp_and_the_largest_ends() {
 #[tokio::test]
 async fn empty_files_in_tmp_are_bounded() {
     let pop = Pop::start().await;
-    let function = pop.function(&[]).await;
+    let function = pop.functions.prepare(&pop.busy("one")).await.unwrap();
     let made = act(&function, json!({"act": "files"})).await;
     assert_eq!(made[1], "ENOSPC");
     let count = made[0].as_u64().unwrap();

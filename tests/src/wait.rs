@@ -4,7 +4,7 @@ use std::future::Future;
 use std::time::{Duration, Instant};
 
 /// The longest a test waits for anything before it fails.
-pub const WAIT_MAX: Duration = Duration::from_secs(20);
+pub const WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// Returns what `condition` found; panics with `what` after [`WAIT_MAX`].
 ///

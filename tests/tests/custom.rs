@@ -378,6 +378,28 @@ return times.children_user + times.children_system";
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_time_of_processes_that_nobody_waits_for_counts_where_there_are_control_groups() {
+    if !functions::cpu_keeping().starts_with("a control group") {
+        return;
+    }
+    let stage = Stage::with(CpuShare::ByMemory).await;
+    let function = stage.runs().await;
+    let script = "signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+ended, says = os.pipe()
+until, count = time.time() + 3, 0
+while time.time() < until:
+    if os.fork() == 0:
+        while time.process_time() < 0.02: pass
+        os.write(says, b'x')
+        os._exit(0)
+    os.read(ended, 1)
+    count += 1
+return count * 0.02";
+    let used = run(&function, script).await.as_f64().expect("seconds");
+    assert!((0.05..=0.7).contains(&used), "{used} s of processor time in 3 s");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn programs_of_an_idle_environment_stand_still() {
     let stage = Stage::new().await;
     let function = stage.runs().await;

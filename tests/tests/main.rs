@@ -24,6 +24,7 @@ mod extensions;
 mod failover;
 mod function_urls;
 mod geo;
+mod groups;
 mod http2;
 mod http_cache;
 mod inspector;

@@ -21,6 +21,8 @@ pub(super) enum Brake {
 #[derive(Debug)]
 pub(super) struct Quota {
     groups: Arc<Groups>,
+    /// Cores.
+    share: f64,
     group: Wanted,
     is_on: bool,
 }
@@ -33,10 +35,11 @@ enum Wanted {
 }
 
 impl Brake {
-    pub(super) fn new(keeping: &CpuKeeping) -> Brake {
+    /// For `share` of a core.
+    pub(super) fn new(keeping: &CpuKeeping, share: f64) -> Brake {
         match keeping {
             CpuKeeping::Groups(groups) => {
-                Brake::Quota(Quota { groups: Arc::clone(groups), group: Wanted::NotYet, is_on: false })
+                Brake::Quota(Quota { groups: Arc::clone(groups), share, group: Wanted::NotYet, is_on: false })
             }
             CpuKeeping::Stopping | CpuKeeping::Nothing => Brake::Stop { until: None },
         }
@@ -64,15 +67,23 @@ impl Brake {
         }
     }
 
-    /// Holds the process to `share` of a core, or stops it until `until`.
-    pub(super) fn put_on(&mut self, child: &Child, share: f64, until: Instant) {
+    /// What its group has used, if it has one.
+    pub(super) fn cpu_time(&self) -> Option<Duration> {
+        match self {
+            Brake::Quota(Quota { group: Wanted::There(group), .. }) => group.cpu_time(),
+            Brake::Quota(_) | Brake::Stop { .. } => None,
+        }
+    }
+
+    /// Holds the process to its share of a core, or stops it until `until`.
+    pub(super) fn put_on(&mut self, child: &Child, until: Instant) {
         match self {
             Brake::Stop { until: stopped } => {
                 child.stop();
                 *stopped = Some(until);
             }
             Brake::Quota(quota) => {
-                if let Err(error) = quota.put_on(child.pid, share) {
+                if let Err(error) = quota.put_on(child.pid) {
                     tracing::warn!(%error, "cpu: no control group for an environment, it is stopped instead");
                     *self = Brake::Stop { until: None };
                 }
@@ -101,7 +112,7 @@ impl Brake {
 }
 
 impl Quota {
-    fn put_on(&mut self, pid: i32, share: f64) -> io::Result<()> {
+    fn put_on(&mut self, pid: i32) -> io::Result<()> {
         if self.is_on {
             return Ok(());
         }
@@ -116,7 +127,7 @@ impl Quota {
             Wanted::NotYet => self.group = Wanted::Coming(self.order(pid)),
             Wanted::Coming(_) => {}
             Wanted::There(group) => {
-                group.hold_to(share)?;
+                group.hold()?;
                 self.is_on = true;
             }
         }
@@ -125,9 +136,9 @@ impl Quota {
 
     fn order(&self, pid: i32) -> oneshot::Receiver<io::Result<Group>> {
         let (give, coming) = oneshot::channel();
-        let groups = Arc::clone(&self.groups);
+        let (groups, share) = (Arc::clone(&self.groups), self.share);
         // One that comes too late is dropped, and removed.
-        tokio::task::spawn_blocking(move || drop(give.send(groups.group(pid))));
+        tokio::task::spawn_blocking(move || drop(give.send(groups.group(pid, share))));
         coming
     }
 
