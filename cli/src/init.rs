@@ -20,7 +20,7 @@ pub(crate) fn init(args: &InitArgs) -> anyhow::Result<Exit> {
     let dir = args.dir.display();
     println!("{dir} is ready. Next:");
     println!("  cd {dir}");
-    println!("  selvedge serve");
+    println!("  selvedge dev");
     println!("  curl -i http://127.0.0.1:8080/");
     println!("  selvedge invoke hello --event functions/hello/event.json");
     Ok(Exit::Done)

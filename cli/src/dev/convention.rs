@@ -78,6 +78,13 @@ impl Convention {
             "{}: all of the machine would be the function's code; put it into a directory of its own",
             shown(&file)
         );
+        let loaded = loaded_for(&file);
+        ensure!(
+            language == Language::Python || loaded == file,
+            "{} is what runs, because it is beside {}: remove one of them",
+            shown(&loaded),
+            shown(&file)
+        );
         for variable in &args.variables {
             ensure!(variable.contains('='), "--env {variable}: NAME=VALUE is meant");
         }
@@ -240,11 +247,28 @@ fn language_of(file: &Path) -> anyhow::Result<Language> {
 }
 
 /// The nearest directory above a file with a `package.json`, so that what the file imports is in it; its own
-/// directory when there is none.
+/// directory when there is none in the repository or below the home directory.
 fn package_of(file: &Path) -> PathBuf {
     let own = file.parent().unwrap_or(Path::new("/"));
-    let with = own.ancestors().find(|directory| directory.join("package.json").is_file());
-    with.unwrap_or(own).to_path_buf()
+    let home = std::env::var_os("HOME").map(PathBuf::from);
+    for directory in own.ancestors() {
+        if Some(directory) == home.as_deref() {
+            break;
+        }
+        if directory.join("package.json").is_file() {
+            return directory.to_path_buf();
+        }
+        if directory.join(".git").exists() {
+            break;
+        }
+    }
+    own.to_path_buf()
+}
+
+/// The file that runs when a handler is called like this one: the first of them, by extension.
+fn loaded_for(file: &Path) -> PathBuf {
+    let mut files = JAVASCRIPT.iter().map(|extension| file.with_extension(extension));
+    files.find(|file| file.is_file()).unwrap_or_else(|| file.to_path_buf())
 }
 
 /// What the module exports; nothing when it does not parse, which whoever loads it says better.

@@ -37,6 +37,13 @@ fn a_file_belongs_to_the_nearest_package() {
     let convention = Convention::find(&root.path().join("src/edge/rewrite.ts"), args()).unwrap();
     assert_eq!(convention.module, "src/edge/rewrite");
     assert_eq!(convention.package, root.path().canonicalize().unwrap());
+    std::fs::write(root.path().join("src/edge/rewrite.js"), "").unwrap();
+    let said = Convention::find(&root.path().join("src/edge/rewrite.ts"), args()).unwrap_err().to_string();
+    assert!(said.contains("rewrite.js is what runs"), "{said}");
+    std::fs::create_dir(root.path().join("src/.git")).unwrap();
+    std::fs::remove_file(root.path().join("src/edge/rewrite.js")).unwrap();
+    let convention = Convention::find(&root.path().join("src/edge/rewrite.ts"), args()).unwrap();
+    assert_eq!(convention.module, "rewrite");
     let odd = project(&[("a.b.ts", ""), ("a.txt", "")]);
     for (file, why) in [("a.b.ts", "one dot"), ("a.txt", "is no handler")] {
         let said = Convention::find(&odd.path().join(file), args()).unwrap_err().to_string();
