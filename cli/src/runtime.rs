@@ -21,11 +21,7 @@ pub(crate) async fn start_functions(
     (log, sandbox): (LogSink, SandboxDemand),
     inspection: Option<Inspection>,
 ) -> anyhow::Result<Arc<Functions>> {
-    let engines = Engines {
-        javascript: find()?,
-        python: beside(LIBRARY, LIBRARY_VARIABLE)?,
-        custom: beside(CUSTOM, CUSTOM_VARIABLE)?,
-    };
+    let engines = engines()?;
     let data_dir = data_dir.to_path_buf();
     let Server { environments_max, cpu, tmp_bytes_max, .. } = *server;
     let options = Options { engines, data_dir, environments_max, cpu, tmp_bytes_max, log, sandbox };
@@ -34,6 +30,12 @@ pub(crate) async fn start_functions(
         None => Functions::start(options).await,
     };
     started.map_err(|error| anyhow!("functions cannot run: {error}"))
+}
+
+/// The files that come with this program. Without the one for JavaScript nothing runs.
+pub(crate) fn engines() -> anyhow::Result<Engines> {
+    let (python, custom) = (beside(LIBRARY, LIBRARY_VARIABLE)?, beside(CUSTOM, CUSTOM_VARIABLE)?);
+    Ok(Engines { javascript: find()?, python, custom })
 }
 
 /// The runtime of the commands, with as many threads as the server wants.
@@ -46,7 +48,7 @@ pub(crate) fn tokio(server: &Server) -> anyhow::Result<tokio::runtime::Runtime> 
 }
 
 /// `$SELVEDGE_JS`, or the program beside this one.
-pub(crate) fn find() -> anyhow::Result<PathBuf> {
+fn find() -> anyhow::Result<PathBuf> {
     let own = std::env::current_exe().context("this program's own path is unknown")?;
     let stated = std::env::var_os(VARIABLE).map(PathBuf::from);
     choose(stated, &own)

@@ -37,6 +37,7 @@ use crate::raw::RawConfig;
 use crate::server::Server;
 use functions::{FunctionConfig, Known};
 use interpreter::Interpreters;
+pub use interpreter::installed_interpreters;
 
 /// What the checks of one document share.
 pub(crate) struct Context<'a> {

@@ -25,6 +25,7 @@ use std::path::{Path, PathBuf};
 
 pub use access_control::{AccessControl, SignedService, Signing};
 pub use added::{Added, check_functions};
+pub use check::installed_interpreters;
 pub use continuous_deployment::{
     ContinuousDeployment, HEADER_PREFIX as CONTINUOUS_DEPLOYMENT_HEADER_PREFIX, SESSION_SECONDS, Session, SessionKey,
     Traffic, WEIGHT_MAX,

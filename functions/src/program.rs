@@ -2,7 +2,7 @@
 
 use crate::config::FunctionConfig;
 use crate::zygote::ZygoteError;
-use environment::{Language, Layer};
+use environment::{Language, Layer, Runtime};
 use std::ffi::OsString;
 use std::os::fd::RawFd;
 use std::path::{Path, PathBuf};
@@ -20,27 +20,36 @@ pub struct Engines {
     pub custom: PathBuf,
 }
 
-/// What a zygote is started with. Functions with the same one share a zygote.
+/// What a zygote is started with. Functions with the same one share a zygote: those of JavaScript and custom
+/// runtimes. An interpreter is started for each function in Python, because that is when it chooses the seed of
+/// its `hash()`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Program {
     JavaScript { binary: PathBuf },
-    Python { interpreter: PathBuf, library: PathBuf },
+    Python { interpreter: PathBuf, library: PathBuf, function: String },
     Custom { binary: PathBuf },
 }
 
 impl Program {
     /// Of this function.
     pub(crate) fn of(config: &FunctionConfig, engines: &Engines) -> Program {
-        match (config.runtime.language(), &config.interpreter) {
-            (Language::Python, Some(interpreter)) => {
-                Program::Python { interpreter: interpreter.clone(), library: engines.python.clone() }
+        Program::for_function(&config.name, (config.runtime, config.interpreter.as_deref()), engines)
+    }
+
+    /// The same, of one that need not be a function. Without an interpreter it is that of the runtime's name on the
+    /// search path.
+    pub(crate) fn for_function(
+        name: &str,
+        (runtime, interpreter): (Runtime, Option<&Path>),
+        engines: &Engines,
+    ) -> Program {
+        match runtime.language() {
+            Language::Python => {
+                let interpreter = interpreter.unwrap_or(Path::new(runtime.id())).to_path_buf();
+                Program::Python { interpreter, library: engines.python.clone(), function: name.to_owned() }
             }
-            // The interpreter of that name on the search path.
-            (Language::Python, None) => {
-                Program::Python { interpreter: config.runtime.id().into(), library: engines.python.clone() }
-            }
-            (Language::Custom, _) => Program::Custom { binary: engines.custom.clone() },
-            (Language::JavaScript, _) => Program::JavaScript { binary: engines.javascript.clone() },
+            Language::Custom => Program::Custom { binary: engines.custom.clone() },
+            Language::JavaScript => Program::JavaScript { binary: engines.javascript.clone() },
         }
     }
 

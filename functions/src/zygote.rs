@@ -3,11 +3,11 @@
 
 use crate::control::ControlSocket;
 use crate::parent::Parent;
-use crate::program::Program;
+use crate::program::{Engines, Program};
 use crate::sys;
 use crate::watch::anonymous_bytes_of;
 use environment::manifest::LAYERS_DIR;
-use environment::{ControlReply, LayerState};
+use environment::{ControlReply, LayerState, Runtime};
 use nix::sys::signal::Signal;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -93,12 +93,16 @@ impl Drop for Zygote {
     }
 }
 
-/// What of the sandbox this machine gives, as a zygote of `binary` finds it.
+/// What of the sandbox this machine gives functions of `runtime`, as their zygote finds it.
 ///
 /// # Errors
 /// The zygote does not start.
-pub async fn sandbox_layers(binary: &Path) -> Result<Vec<LayerState>, ZygoteError> {
-    let (_process, running) = spawn(&Program::JavaScript { binary: binary.to_path_buf() }).await?;
+pub async fn sandbox_layers(
+    engines: &Engines,
+    runtime: Runtime,
+    interpreter: Option<&Path>,
+) -> Result<Vec<LayerState>, ZygoteError> {
+    let (_process, running) = spawn(&Program::for_function("", (runtime, interpreter), engines)).await?;
     Ok(running.sandbox.to_vec())
 }
 

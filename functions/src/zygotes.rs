@@ -1,5 +1,5 @@
 //! One zygote for each program that functions need, started when the first
-//! function needs it.
+//! function needs it; an interpreter for each function in Python.
 
 use crate::config::FunctionConfig;
 use crate::functions::SandboxDemand;
@@ -8,7 +8,7 @@ use crate::zygote::{Zygote, ZygoteError};
 use environment::{Layer, LayerState};
 use std::collections::HashMap;
 use std::sync::Arc;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OnceCell};
 
 /// All zygotes of a PoP.
 #[derive(Debug)]
@@ -16,7 +16,8 @@ pub(crate) struct Zygotes {
     engines: Engines,
     /// What each must find on this machine.
     demand: SandboxDemand,
-    running: Mutex<HashMap<Program, Arc<Zygote>>>,
+    /// One may still be starting.
+    running: Mutex<HashMap<Program, Arc<OnceCell<Arc<Zygote>>>>>,
 }
 
 impl Zygotes {
@@ -24,7 +25,7 @@ impl Zygotes {
     pub(crate) async fn start(engines: Engines, demand: SandboxDemand) -> Result<Zygotes, ZygoteError> {
         let program = Program::JavaScript { binary: engines.javascript.clone() };
         let zygote = start(&program, demand).await?;
-        let running = Mutex::new(HashMap::from([(program, zygote)]));
+        let running = Mutex::new(HashMap::from([(program, Arc::new(OnceCell::new_with(Some(zygote))))]));
         Ok(Zygotes { engines, demand, running })
     }
 
@@ -32,15 +33,8 @@ impl Zygotes {
     /// the next function that needs it.
     pub(crate) async fn of(&self, config: &FunctionConfig) -> Result<Arc<Zygote>, ZygoteError> {
         let program = Program::of(config, &self.engines);
-        let mut running = self.running.lock().await;
-        let zygote = match running.get(&program) {
-            Some(zygote) => Arc::clone(zygote),
-            None => {
-                let zygote = start(&program, self.demand).await?;
-                running.insert(program, Arc::clone(&zygote));
-                zygote
-            }
-        };
+        let cell = Arc::clone(self.running.lock().await.entry(program.clone()).or_default());
+        let zygote = Arc::clone(cell.get_or_try_init(|| start(&program, self.demand)).await?);
         match missing(&zygote, &[Layer::Files]).await {
             Some((_, reason)) if !config.layers.is_empty() => Err(ZygoteError::Layers(reason)),
             _ => Ok(zygote),
@@ -50,8 +44,9 @@ impl Zygotes {
     /// Ends those that no function uses any more, but the one for JavaScript.
     pub(crate) fn retire_unused(&self) {
         let Ok(mut running) = self.running.try_lock() else { return };
-        running.retain(|program, zygote| {
-            let is_used = matches!(program, Program::JavaScript { .. }) || Arc::strong_count(zygote) > 1;
+        running.retain(|program, cell| {
+            let has_user = cell.get().map_or(Arc::strong_count(cell) > 1, |zygote| Arc::strong_count(zygote) > 1);
+            let is_used = matches!(program, Program::JavaScript { .. }) || has_user;
             if !is_used {
                 tracing::info!(program = %program.path().display(), "zygote retired: no function uses it");
             }
@@ -62,14 +57,14 @@ impl Zygotes {
     /// Whether environments have a `/tmp` in memory on this machine.
     pub(crate) async fn give_own_tmp(&self) -> bool {
         let running = self.running.lock().await;
-        let Some(zygote) = running.values().next() else { return false };
+        let Some(zygote) = running.values().find_map(|cell| cell.get()) else { return false };
         let layers = zygote.running().await.map(|running| running.sandbox).unwrap_or_default();
         layers.iter().any(|state| state.layer == Layer::Tmp && state.missing.is_none())
     }
 
     /// Ends them for good.
     pub(crate) async fn stop(&self) {
-        for zygote in self.running.lock().await.values() {
+        for zygote in self.running.lock().await.values().filter_map(|cell| cell.get()) {
             zygote.stop();
         }
     }

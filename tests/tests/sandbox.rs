@@ -237,6 +237,29 @@ fn check_sandbox_prints_every_layer() {
 }
 
 #[test]
+fn check_sandbox_tries_what_the_machine_and_the_configuration_have() {
+    let directory = tempfile::tempdir().expect("temporary files can be made");
+    let (runtime, interpreter) = selvedge_tests::python::interpreters().swap_remove(0);
+    let stated = directory.path().join("of-my-own");
+    std::os::unix::fs::symlink(&interpreter, &stated).expect("writable");
+    std::fs::create_dir(directory.path().join("f")).expect("writable");
+    std::fs::write(directory.path().join("f/app.py"), "def handler(event, context):\n    pass\n").expect("writable");
+    let (id, file) = (runtime.id(), directory.path().join("selvedge.toml"));
+    let config = format!(
+        "[runtimes]\n{id:?} = {stated:?}\n[functions.f]\ncode = \"f\"\nruntime = {id:?}\nhandler = \"app.handler\"\n"
+    );
+    std::fs::write(&file, config).expect("writable");
+    let mut check = Command::new(program("selvedge"));
+    let output = check.args(["check", "--sandbox", "--config"]).arg(&file).env("PATH", "/nowhere").output();
+    let output = output.expect("selvedge was built");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let first = text.lines().next().unwrap_or_default();
+    assert!(first.starts_with("for JavaScript, ") && first.ends_with(", custom runtimes"), "{text}");
+    assert!(first.contains(&format!("{id} (")) && first.matches(", ").count() == 2, "{text}");
+    assert!(text.ends_with("the sandbox is whole\n") && output.status.success(), "{text}");
+}
+
+#[test]
 fn check_sandbox_says_what_a_machine_does_not_give_and_why() {
     let output = on_poor_machine(&["check", "--sandbox"]);
     let text = String::from_utf8_lossy(&output.stdout).into_owned();

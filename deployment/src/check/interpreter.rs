@@ -71,6 +71,13 @@ impl Interpreters {
     }
 }
 
+/// The Python runtimes for which an interpreter is on the search path, and where.
+#[must_use]
+pub fn installed_interpreters() -> Vec<(Runtime, PathBuf)> {
+    let python = Runtime::ALL.into_iter().filter(|runtime| runtime.language() == Language::Python);
+    python.filter_map(|runtime| Some((runtime, search(runtime).ok()?))).collect()
+}
+
 /// The first one on the search path that is what it is called; else why those there are not.
 fn search(runtime: Runtime) -> Result<PathBuf, Vec<String>> {
     let mut tried = Vec::new();
