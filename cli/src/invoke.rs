@@ -52,7 +52,7 @@ async fn run(
     let functions = runtime::start_functions(server, data_dir.path(), (sink, demand), None).await?;
     stores::publish(&functions, deployment, |_, _| true)?;
     let invocation = match functions.prepare(config).await {
-        Ok(function) => Ok(function.invoke(event.into()).await),
+        Ok(function) => Ok(function.invoke_whole(event.into()).await),
         Err(error) => Err(anyhow!("{error}")),
     };
     functions.stop().await;

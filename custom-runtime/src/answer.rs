@@ -15,6 +15,11 @@ pub(crate) fn accepted() -> Answer {
     of(StatusCode::ACCEPTED, &json!({"status": "OK"}))
 }
 
+/// Done, and that is all.
+pub(crate) fn ok() -> Answer {
+    of(StatusCode::OK, &json!("OK"))
+}
+
 /// Refused by the state that the program is in.
 pub(crate) fn refused(refused: Refused) -> Answer {
     match refused {

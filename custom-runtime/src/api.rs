@@ -3,10 +3,10 @@
 //! a request is the supervisor's to decide.
 
 use crate::answer::{self, Answer};
+use crate::ask::{Ask, Invocation};
 use crate::desk::Refused;
-use crate::extension_api::no_logs;
 use crate::received::Received;
-use crate::supervisor::{Ask, Invocation};
+use crate::telemetry_api;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use environment::{ErrorPayload, Frame, Manifest};
@@ -20,6 +20,7 @@ use std::convert::Infallible;
 use std::rc::Rc;
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 use uuid::Uuid;
 
 /// What is served.
@@ -58,6 +59,7 @@ impl Function {
     /// A request's body is read whole before anything else: a client that is not done writing would meet a closed
     /// connection.
     async fn route(&self, request: Request<Incoming>) -> Answer {
+        let since = Instant::now();
         let (head, body) = request.into_parts();
         let body = match Received::read(body).await {
             Ok(body) => body,
@@ -67,22 +69,26 @@ impl Function {
         if let Some(path) = path.strip_prefix(EXTENSIONS) {
             return self.route_extension(path, (&head, &body)).await.unwrap_or_else(|| no_such(path));
         }
-        match (&head.method, path) {
-            (_, "/2022-07-01/telemetry") => no_logs("Telemetry"),
-            (_, "/2020-08-15/logs") => no_logs("Logs"),
-            (method, path) => match path.strip_prefix(ROOT) {
-                Some(path) => self.route_runtime(method, path, (&head.headers, body)).await,
-                None => no_such(path),
-            },
+        if let Some(api) = telemetry_api::api(path) {
+            return self.subscribe(api, (&head, &body)).await;
+        }
+        match path.strip_prefix(ROOT) {
+            Some(path) => self.route_runtime(&head.method, path, (&head.headers, body, since)).await,
+            None => no_such(path),
         }
     }
 
-    async fn route_runtime(&self, method: &Method, path: &str, (headers, body): (&HeaderMap, Received)) -> Answer {
+    async fn route_runtime(
+        &self,
+        method: &Method,
+        path: &str,
+        (headers, body, since): (&HeaderMap, Received, Instant),
+    ) -> Answer {
         let segments: Vec<&str> = path.split('/').collect();
         match (method, segments.as_slice()) {
             (&Method::GET, ["invocation", "next"]) => self.next().await,
-            (&Method::POST, ["invocation", id, "response"]) => self.respond(id, headers, body).await,
-            (&Method::POST, ["invocation", id, "error"]) => self.fail(id, headers, &body).await,
+            (&Method::POST, ["invocation", id, "response"]) => self.respond(id, headers, (body, since)).await,
+            (&Method::POST, ["invocation", id, "error"]) => self.fail(id, headers, (&body, since)).await,
             (&Method::POST, ["init", "error"]) => {
                 let error = payload(&body.kept, header(headers, ERROR_TYPE));
                 verdict(self.ask(|reply| Ask::InitError { error, reply }).await)
@@ -106,7 +112,7 @@ impl Function {
         }
     }
 
-    async fn respond(&self, id: &str, headers: &HeaderMap, body: Received) -> Answer {
+    async fn respond(&self, id: &str, headers: &HeaderMap, (body, since): (Received, Instant)) -> Answer {
         if let Some(refused) = wrong_invocation(id, headers) {
             return refused;
         }
@@ -117,13 +123,13 @@ impl Function {
             None => Frame::Result(body.kept),
         };
         let id = id.to_owned();
-        match self.ask(|reply| Ask::Answer { id, frame, reply }).await {
+        match self.ask(|reply| Ask::Answer { id, frame, since, reply }).await {
             Some(Ok(())) if is_too_large => answer::too_large(),
             taken => verdict(taken),
         }
     }
 
-    async fn fail(&self, id: &str, headers: &HeaderMap, body: &Received) -> Answer {
+    async fn fail(&self, id: &str, headers: &HeaderMap, (body, since): (&Received, Instant)) -> Answer {
         if let Some(refused) = wrong_invocation(id, headers) {
             return refused;
         }
@@ -131,7 +137,7 @@ impl Function {
             return answer::too_large();
         }
         let (id, frame) = (id.to_owned(), Frame::Error(payload(&body.kept, header(headers, ERROR_TYPE))));
-        verdict(self.ask(|reply| Ask::Answer { id, frame, reply }).await)
+        verdict(self.ask(|reply| Ask::Answer { id, frame, since, reply }).await)
     }
 
     /// `None` when the environment is over.

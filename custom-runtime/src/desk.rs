@@ -2,7 +2,7 @@
 //! API (AWS: "Using the Lambda runtime API for custom runtimes"). Pure;
 //! `supervisor` does what follows.
 
-use environment::{ErrorPayload, Frame};
+use environment::ErrorPayload;
 use uuid::Uuid;
 
 /// Where the program is.
@@ -16,9 +16,8 @@ pub(crate) enum Desk {
     Idle,
     /// It has one.
     Running(Uuid),
-    /// It has answered. The PoP is told when it asks for the next event: until then it may still have to do
-    /// for this one.
-    Answered(Frame),
+    /// It has answered. Until it asks for the next event it may still have to do for this one.
+    Answered,
 }
 
 /// Why something was refused.
@@ -31,10 +30,10 @@ pub(crate) enum Refused {
 }
 
 /// What the PoP is told when the program asks for the next event.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Told {
     Ready,
-    Answer(Frame),
+    Done,
     Nothing,
 }
 
@@ -44,7 +43,7 @@ impl Desk {
         match std::mem::replace(self, Desk::Idle) {
             Desk::Starting => Ok(Told::Ready),
             Desk::Idle => Ok(Told::Nothing),
-            Desk::Answered(frame) => Ok(Told::Answer(frame)),
+            Desk::Answered => Ok(Told::Done),
             other @ (Desk::Failed(_) | Desk::Running(_)) => {
                 *self = other;
                 Err(self.transition("Ready"))
@@ -58,10 +57,10 @@ impl Desk {
     }
 
     /// It answers invocation `id`, in the words of a URL.
-    pub(crate) fn answer(&mut self, id: &str, frame: Frame) -> Result<(), Refused> {
+    pub(crate) fn answer(&mut self, id: &str) -> Result<(), Refused> {
         match self {
             Desk::Running(running) if running.to_string() == id => {
-                *self = Desk::Answered(frame);
+                *self = Desk::Answered;
                 Ok(())
             }
             Desk::Running(_) => Err(Refused::RequestId),
@@ -86,7 +85,7 @@ impl Desk {
             Desk::Failed(_) => "InitError",
             Desk::Idle => "Ready",
             Desk::Running(_) => "Running",
-            Desk::Answered(_) => "ResponseSent",
+            Desk::Answered => "ResponseSent",
         };
         Refused::Transition { from, to }
     }
@@ -95,35 +94,30 @@ impl Desk {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bytes::Bytes;
 
     const ONE: Uuid = Uuid::from_u128(1);
 
-    fn result() -> Frame {
-        Frame::Result(Bytes::from_static(b"1"))
-    }
-
     #[test]
-    fn an_answer_is_told_when_the_program_asks_for_the_next_event() {
+    fn a_program_has_done_when_it_asks_for_the_next_event() {
         let mut desk = Desk::Starting;
         assert_eq!(desk.ask(), Ok(Told::Ready));
         assert_eq!(desk.ask(), Ok(Told::Nothing));
         desk.begin(ONE);
-        assert_eq!(desk.answer(&Uuid::from_u128(2).to_string(), result()), Err(Refused::RequestId));
-        assert_eq!(desk.answer(&ONE.to_string(), result()), Ok(()));
-        assert_eq!(desk.ask(), Ok(Told::Answer(result())));
+        assert_eq!(desk.answer(&Uuid::from_u128(2).to_string()), Err(Refused::RequestId));
+        assert_eq!(desk.answer(&ONE.to_string()), Ok(()));
+        assert_eq!(desk.ask(), Ok(Told::Done));
     }
 
     #[test]
     fn what_is_out_of_turn_is_refused_and_changes_nothing() {
         let mut desk = Desk::Starting;
         let refused = |from, to| Err(Refused::Transition { from, to });
-        assert_eq!(desk.answer(&ONE.to_string(), result()), refused("Started", "InvocationResponse"));
+        assert_eq!(desk.answer(&ONE.to_string()), refused("Started", "InvocationResponse"));
         assert_eq!(desk.ask(), Ok(Told::Ready));
         assert_eq!(desk.fail(ErrorPayload::default()), refused("Ready", "InitError"));
         desk.begin(ONE);
         assert_eq!(desk.ask().err(), refused("Running", "Ready").err());
-        assert_eq!(desk.answer(&ONE.to_string(), result()), Ok(()));
-        assert_eq!(desk.answer(&ONE.to_string(), result()), refused("ResponseSent", "InvocationResponse"));
+        assert_eq!(desk.answer(&ONE.to_string()), Ok(()));
+        assert_eq!(desk.answer(&ONE.to_string()), refused("ResponseSent", "InvocationResponse"));
     }
 }

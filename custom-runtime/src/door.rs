@@ -22,10 +22,10 @@ impl Door {
     /// Waits for the first frame on an environment's socket, which brings it.
     pub(crate) fn receive(stream: &UnixStream) -> anyhow::Result<Door> {
         let mut frame = [0; FRAME_BYTES];
-        let (length, attached) = receive_attached(stream, &mut frame, MsgFlags::MSG_WAITALL)?;
+        let (length, mut attached) = receive_attached(stream, &mut frame, MsgFlags::MSG_WAITALL)?;
         let mut decoder = FrameDecoder::default();
         decoder.buffer().extend_from_slice(&frame[..length]);
-        match (decoder.next_frame()?, attached) {
+        match (decoder.next_frame()?, attached.pop()) {
             (Some(Frame::Door), Some(socket)) => Ok(Door { socket }),
             (first, _) => bail!("the first frame is {first:?}"),
         }
@@ -44,24 +44,43 @@ pub(crate) struct Open {
 
 impl Open {
     /// The next connection.
-    pub(crate) async fn next(&self) -> io::Result<tokio::net::TcpStream> {
+    pub(crate) async fn next(&self) -> io::Result<Arrival> {
         loop {
-            let read = |socket: &OwnedFd| receive_attached(socket, &mut [0], MsgFlags::MSG_DONTWAIT);
-            let (length, attached) = self.socket.async_io(Interest::READABLE, read).await?;
-            match attached {
-                Some(connection) => {
-                    let connection = TcpStream::from(connection);
-                    connection.set_nonblocking(true)?;
-                    connection.set_nodelay(true)?;
-                    return tokio::net::TcpStream::from_std(connection);
-                }
-                None if length == 0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            let read = |socket: &OwnedFd| {
+                let mut kind = [0];
+                let (length, attached) = receive_attached(socket, &mut kind, MsgFlags::MSG_DONTWAIT)?;
+                Ok::<_, io::Error>((length, kind, attached))
+            };
+            let (length, kind, attached) = self.socket.async_io(Interest::READABLE, read).await?;
+            let mut ends = attached.into_iter().map(connection);
+            match (kind, ends.next().transpose()?, ends.next().transpose()?) {
+                _ if length == 0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                ([TO_API], Some(caller), None) => return Ok(Arrival::Api(caller)),
+                ([_], Some(caller), Some(listener)) => return Ok(Arrival::Inside { caller, listener }),
                 // No descriptor was left for it: whoever connects sees it closed.
-                None => {}
+                _ => {}
             }
         }
     }
 }
+
+/// What comes in.
+pub(crate) enum Arrival {
+    /// Of a client of the Runtime API.
+    Api(tokio::net::TcpStream),
+    /// Of one program that connects to another which listens: both ends, to be made one.
+    Inside { caller: tokio::net::TcpStream, listener: tokio::net::TcpStream },
+}
+
+fn connection(descriptor: OwnedFd) -> io::Result<tokio::net::TcpStream> {
+    let connection = TcpStream::from(descriptor);
+    connection.set_nonblocking(true)?;
+    connection.set_nodelay(true)?;
+    tokio::net::TcpStream::from_std(connection)
+}
+
+/// What the PoP says of a connection that is to the Runtime API.
+const TO_API: u8 = 0;
 
 /// Of a frame that says no more than its kind.
 const FRAME_BYTES: usize = 5;

@@ -1,12 +1,11 @@
 //! The Extensions API over HTTP (AWS: "Using the Lambda Extensions API to create
-//! extensions", version 2020-01-01). Subscriptions to logs are refused: their
-//! receivers would have to listen.
+//! extensions", version 2020-01-01).
 
 use crate::answer::{self, Answer};
 use crate::api::{Function, header, over, payload};
+use crate::ask::{Ask, Phase};
 use crate::extensions::{Refused, Wants};
 use crate::received::Received;
-use crate::supervisor::Ask;
 use bytes::Bytes;
 use environment::ErrorPayload;
 use http::header::CONTENT_TYPE;
@@ -29,7 +28,8 @@ impl Function {
         match (&head.method, path) {
             (&Method::POST, "register") => Some(self.register(&head.headers, body).await),
             (&Method::GET, "event/next") => Some(self.next_event(&head.headers).await),
-            (&Method::POST, "init/error" | "exit/error") => Some(self.fail_extension(&head.headers, body).await),
+            (&Method::POST, "init/error") => Some(self.fail_extension(Phase::Init, &head.headers, body).await),
+            (&Method::POST, "exit/error") => Some(self.fail_extension(Phase::Exit, &head.headers, body).await),
             _ => None,
         }
     }
@@ -85,7 +85,7 @@ impl Function {
         }
     }
 
-    async fn fail_extension(&self, headers: &HeaderMap, body: &Received) -> Answer {
+    async fn fail_extension(&self, phase: Phase, headers: &HeaderMap, body: &Received) -> Answer {
         let id = match identifier(headers) {
             Ok(id) => id,
             Err(answer) => return answer,
@@ -95,7 +95,7 @@ impl Function {
             return answer::error(StatusCode::FORBIDDEN, "Extension.MissingHeader", message);
         };
         let error = ErrorPayload { error_type, ..payload(&body.kept, None) };
-        match self.ask(|reply| Ask::ExtensionFailed { id, error, reply }).await {
+        match self.ask(|reply| Ask::ExtensionFailed { id, error, phase, reply }).await {
             Some(Ok(())) => answer::accepted(),
             Some(Err(reason)) => refused(reason),
             None => over(),
@@ -103,14 +103,9 @@ impl Function {
     }
 }
 
-/// What is said to who subscribes to logs, as AWS's own emulator says it.
-pub(crate) fn no_logs(kind: &str) -> Answer {
-    let message = format!("{kind} API is not supported");
-    answer::error(StatusCode::ACCEPTED, &format!("{kind}.NotSupported"), &message)
-}
-
+/// Who asks.
 #[expect(clippy::result_large_err, reason = "the error is the answer, and rare")]
-fn identifier(headers: &HeaderMap) -> Result<Uuid, Answer> {
+pub(crate) fn identifier(headers: &HeaderMap) -> Result<Uuid, Answer> {
     let forbidden = |kind, message| answer::error(StatusCode::FORBIDDEN, kind, message);
     let Some(id) = headers.get(IDENTIFIER) else {
         return Err(forbidden("Extension.MissingExtensionIdentifier", "Missing Lambda-Extension-Identifier header"));
@@ -119,7 +114,7 @@ fn identifier(headers: &HeaderMap) -> Result<Uuid, Answer> {
     id.ok_or_else(|| forbidden("Extension.InvalidExtensionIdentifier", "Invalid Lambda-Extension-Identifier"))
 }
 
-fn refused(reason: Refused) -> Answer {
+pub(crate) fn refused(reason: Refused) -> Answer {
     let (kind, message) = match reason {
         Refused::Name => ("Extension.InvalidExtensionName", "Lambda-Extension-Name is missing or empty"),
         Refused::AlreadyRegistered => ("Extension.AlreadyRegistered", "an extension of this name is registered"),

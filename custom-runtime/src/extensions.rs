@@ -73,6 +73,15 @@ impl Extensions {
         Ok(id)
     }
 
+    /// Names of those who have registered, and of what they are told.
+    pub(crate) fn each(&self) -> Vec<(String, Vec<&'static str>)> {
+        let told = |wants: Wants| {
+            let events = [(wants.invoke, "INVOKE"), (wants.shutdown, "SHUTDOWN")];
+            events.into_iter().filter(|(is_told, _)| *is_told).map(|(_, event)| event).collect()
+        };
+        self.registered.iter().map(|extension| (extension.name.clone(), told(extension.wants))).collect()
+    }
+
     /// From now on nobody registers.
     pub(crate) fn close(&mut self) {
         self.is_closed = true;

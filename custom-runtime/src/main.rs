@@ -4,6 +4,7 @@
 
 mod answer;
 mod api;
+mod ask;
 mod desk;
 mod door;
 mod environment_process;
@@ -14,7 +15,10 @@ mod listeners;
 mod output;
 mod programs;
 mod received;
+mod run;
 mod supervisor;
+mod telemetry;
+mod telemetry_api;
 mod watched;
 mod zygote;
 

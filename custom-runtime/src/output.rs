@@ -1,15 +1,65 @@
-//! What the function's programs write to their standard streams, cut into lines.
+//! What the function's programs and its extensions write to their standard streams, cut into lines.
 
+use crate::telemetry::Source;
 use crate::watched::watch;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use std::io;
+use std::io::{self, PipeReader};
 use std::os::fd::{AsFd, OwnedFd};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
+/// All streams of an environment.
+pub(crate) struct Outputs {
+    streams: [(Source, Output); 4],
+}
+
+impl Outputs {
+    /// Must be called inside a tokio runtime.
+    pub(crate) fn new(function: [PipeReader; 2], extensions: [PipeReader; 2]) -> io::Result<Outputs> {
+        let ([first, second], [third, fourth]) = (function, extensions);
+        let stream = |source, pipe| Ok::<_, io::Error>((source, Output::new(pipe)?));
+        let streams = [
+            stream(Source::Function, first)?,
+            stream(Source::Function, second)?,
+            stream(Source::Extension, third)?,
+            stream(Source::Extension, fourth)?,
+        ];
+        Ok(Outputs { streams })
+    }
+
+    /// Returns once there is something to read.
+    pub(crate) async fn readable(&self) {
+        let [(_, first), (_, second), (_, third), (_, fourth)] = &self.streams;
+        tokio::select! {
+            () = first.readable() => {}
+            () = second.readable() => {}
+            () = third.readable() => {}
+            () = fourth.readable() => {}
+        }
+    }
+
+    /// Passes on the lines that are there.
+    pub(crate) fn take(&mut self, whole: Whole, mut line: impl FnMut(Source, &[u8])) {
+        for (source, output) in &mut self.streams {
+            let mut line = |text: &[u8]| line(*source, text);
+            output.take(&mut line);
+            if whole == Whole::AndBegun {
+                output.flush(&mut line);
+            }
+        }
+    }
+}
+
+/// How much of what was written is passed on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Whole {
+    Lines,
+    AndBegun,
+}
+
 /// One stream.
-pub(crate) struct Output {
+struct Output {
     pipe: Option<AsyncFd<OwnedFd>>,
     /// A line that has no end yet.
     begun: Vec<u8>,
@@ -17,21 +67,21 @@ pub(crate) struct Output {
 
 impl Output {
     /// Must be called inside a tokio runtime.
-    pub(crate) fn new(pipe: impl Into<OwnedFd>) -> io::Result<Output> {
+    fn new(pipe: impl Into<OwnedFd>) -> io::Result<Output> {
         let pipe: OwnedFd = pipe.into();
         fcntl(pipe.as_fd(), FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
         Ok(Output { pipe: Some(watch(pipe)?), begun: Vec::new() })
     }
 
     /// Returns once there is something to read, or never when the stream has ended.
-    pub(crate) async fn readable(&self) {
+    async fn readable(&self) {
         let Some(pipe) = &self.pipe else { return std::future::pending().await };
         // Stays ready until everything is taken.
         let _ = pipe.readable().await;
     }
 
     /// Takes what is there, up to a bound, and passes on its whole lines.
-    pub(crate) fn take(&mut self, line: &mut impl FnMut(&[u8])) {
+    fn take(&mut self, line: &mut impl FnMut(&[u8])) {
         let mut chunk = [0; CHUNK_BYTES];
         for _ in 0..CHUNKS_MAX {
             let Some(pipe) = &self.pipe else { return };
@@ -54,7 +104,7 @@ impl Output {
     }
 
     /// Passes on a line that has no end: its invocation has.
-    pub(crate) fn flush(&mut self, line: &mut impl FnMut(&[u8])) {
+    fn flush(&mut self, line: &mut impl FnMut(&[u8])) {
         if !self.begun.is_empty() {
             line(&self.begun);
             self.begun.clear();

@@ -1,6 +1,7 @@
 //! The function's own programs: where they are, how they are started, and how
 //! they ended.
 
+use crate::output::Outputs;
 use environment::frame::Exiting;
 use environment::manifest::{BOOTSTRAP, LAYERS_DIR, RUNTIME_API};
 use environment::{ErrorPayload, Manifest};
@@ -14,21 +15,35 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// Starts programs that write to common streams.
+/// Starts programs: the function's write to common streams, and its extensions to others.
 pub(crate) struct Programs {
     directory: PathBuf,
     variables: BTreeMap<String, String>,
+    function: Streams,
+    extensions: Streams,
+}
+
+/// Where programs write.
+struct Streams {
     stdout: PipeWriter,
     stderr: PipeWriter,
 }
 
+impl Streams {
+    /// And where that is read.
+    fn new() -> io::Result<(Streams, [PipeReader; 2])> {
+        let ((read_stdout, stdout), (read_stderr, stderr)) = (io::pipe()?, io::pipe()?);
+        Ok((Streams { stdout, stderr }, [read_stdout, read_stderr]))
+    }
+}
+
 impl Programs {
-    /// Of a function, and where what its programs write is read.
-    pub(crate) fn new(manifest: &Manifest, tmp_dir: &Path) -> io::Result<(Programs, [PipeReader; 2])> {
-        let (read_stdout, stdout) = io::pipe()?;
-        let (read_stderr, stderr) = io::pipe()?;
+    /// Of a function, and where what they write is read.
+    pub(crate) fn new(manifest: &Manifest, tmp_dir: &Path) -> io::Result<(Programs, Outputs)> {
+        let (function, own) = Streams::new()?;
+        let (extensions, others) = Streams::new()?;
         let (directory, variables) = (manifest.code_dir.clone(), variables(manifest, tmp_dir));
-        Ok((Programs { directory, variables, stdout, stderr }, [read_stdout, read_stderr]))
+        Ok((Programs { directory, variables, function, extensions }, Outputs::new(own, others)?))
     }
 
     /// Starts the runtime: of the package, or of a layer.
@@ -38,7 +53,7 @@ impl Programs {
     pub(crate) fn start_bootstrap(&self) -> Result<Pid, ErrorPayload> {
         let own = self.directory.join(BOOTSTRAP);
         let path = if own.exists() { own } else { Path::new(LAYERS_DIR).join(BOOTSTRAP) };
-        self.start(&path).map_err(|error| failed("Runtime.InvalidEntrypoint", &path, &error))
+        self.start(&path, &self.function).map_err(|error| failed("Runtime.InvalidEntrypoint", &path, &error))
     }
 
     /// Starts what is in the layers' directory of extensions. Returns their names.
@@ -49,20 +64,21 @@ impl Programs {
         let mut started = Vec::new();
         for path in extensions() {
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            let pid = self.start(&path).map_err(|error| failed("Extension.LaunchError", &path, &error))?;
+            let started_now = self.start(&path, &self.extensions);
+            let pid = started_now.map_err(|error| failed("Extension.LaunchError", &path, &error))?;
             started.push((name, pid));
         }
         Ok(started)
     }
 
-    fn start(&self, path: &Path) -> io::Result<Pid> {
+    fn start(&self, path: &Path, streams: &Streams) -> io::Result<Pid> {
         let child = Command::new(path)
             .current_dir(&self.directory)
             .env_clear()
             .envs(&self.variables)
             .stdin(Stdio::null())
-            .stdout(self.stdout.try_clone()?)
-            .stderr(self.stderr.try_clone()?)
+            .stdout(streams.stdout.try_clone()?)
+            .stderr(streams.stderr.try_clone()?)
             .spawn()?;
         Ok(Pid::from_raw(i32::try_from(child.id()).map_err(io::Error::other)?))
     }

@@ -1,21 +1,21 @@
 //! One environment of a custom runtime: its programs, what they write and ask
 //! for, and the PoP, in one loop on one thread.
 
+mod ending;
+
 use crate::api;
+use crate::ask::{Ask, Invocation, NotSubscribed, Phase};
 use crate::desk::{Desk, Refused, Told};
-use crate::door::Door;
-use crate::extensions::{self, Extensions, Wants};
+use crate::door::{Arrival, Door};
+use crate::extensions::Extensions;
 use crate::frames::Frames;
 use crate::listeners::Listeners;
-use crate::output::Output;
-use crate::programs::{self, Programs};
+use crate::output::{Outputs, Whole};
+use crate::programs::Programs;
+use crate::run::Run;
+use crate::telemetry::{Event, Source, Telemetry};
 use anyhow::Context;
-use bytes::Bytes;
-use environment::frame::{Exiting, Reason};
-use environment::limits::SHUTDOWN_MAX;
-use environment::outcome::exit_message;
-use environment::{ErrorPayload, Exit, Frame, Manifest};
-use nix::sys::signal::{Signal, kill};
+use environment::{ErrorPayload, Frame, Manifest, Status};
 use nix::unistd::Pid;
 use runtime::Outbox;
 use std::collections::VecDeque;
@@ -27,25 +27,6 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
-use uuid::Uuid;
-
-/// One event for the runtime.
-#[derive(Debug)]
-pub(crate) struct Invocation {
-    pub(crate) id: Uuid,
-    pub(crate) deadline_unix_ms: u64,
-    pub(crate) event: Bytes,
-}
-
-/// What programs ask for over HTTP, and where the reply goes.
-pub(crate) enum Ask {
-    Next(oneshot::Sender<Result<Invocation, Refused>>),
-    Answer { id: String, frame: Frame, reply: oneshot::Sender<Result<(), Refused>> },
-    InitError { error: ErrorPayload, reply: oneshot::Sender<Result<(), Refused>> },
-    Register { name: String, wants: Wants, reply: oneshot::Sender<Result<Uuid, extensions::Refused>> },
-    NextEvent { id: Uuid, reply: oneshot::Sender<Result<String, extensions::Refused>> },
-    ExtensionFailed { id: Uuid, error: ErrorPayload, reply: oneshot::Sender<Result<(), extensions::Refused>> },
-}
 
 struct Supervisor {
     desk: Desk,
@@ -54,13 +35,19 @@ struct Supervisor {
     extensions: Extensions,
     listeners: Listeners,
     outbox: Outbox,
-    output: [Output; 2],
+    outputs: Outputs,
+    telemetry: Telemetry,
     /// Those who have asked for the next event.
     waiting: VecDeque<oneshot::Sender<Result<Invocation, Refused>>>,
     /// An event that nobody has taken yet.
     event: Option<Invocation>,
+    run: Option<Run>,
     /// What the PoP is told once the extensions have done, too.
     told: Option<Told>,
+    /// What the runtime has answered and the PoP does not know yet, and when it is told at the latest.
+    answer: Option<(Frame, Instant)>,
+    /// Of the invocation whose report comes next.
+    last_trace: String,
     started: std::time::Instant,
     /// When the environment is over at the latest, and its status.
     over: Option<(Instant, i32)>,
@@ -69,9 +56,10 @@ struct Supervisor {
 enum News {
     Ask(Ask),
     Frame(Option<Frame>),
-    Connection(tokio::net::TcpStream),
+    Connection(Arrival),
     Output,
     Child,
+    Answer,
     Over,
 }
 
@@ -85,7 +73,7 @@ pub(crate) async fn supervise(
     let mut ends = signal(SignalKind::child()).context("signals")?;
     let door = door.open()?;
     let mut frames = Frames::new(stream.try_clone()?)?;
-    let (programs, [stdout, stderr]) = Programs::new(&manifest, tmp_dir)?;
+    let (programs, outputs) = Programs::new(&manifest, tmp_dir)?;
     let (asks, mut asked) = mpsc::channel(ASKS_MAX);
     let mut supervisor = Supervisor {
         desk: Desk::Starting,
@@ -94,10 +82,14 @@ pub(crate) async fn supervise(
         extensions: Extensions::default(),
         listeners: Listeners::new(&manifest),
         outbox: Outbox::new(stream, manifest.log_bytes_max),
-        output: [Output::new(stdout)?, Output::new(stderr)?],
+        outputs,
+        telemetry: Telemetry::new(&manifest),
         waiting: VecDeque::new(),
         event: None,
+        run: None,
         told: None,
+        answer: None,
+        last_trace: String::new(),
         started,
         over: None,
     };
@@ -108,16 +100,21 @@ pub(crate) async fn supervise(
     let function = Rc::new(api::Function::new(&manifest, asks));
     loop {
         let over = supervisor.over.map(|(at, _)| at);
+        let answer = supervisor.answer.as_ref().map(|(_, at)| *at);
         let news = tokio::select! {
             Some(ask) = asked.recv() => News::Ask(ask),
             frame = frames.next() => News::Frame(frame?),
             connection = door.next() => News::Connection(connection.context("door")?),
-            () = readable(&supervisor.output) => News::Output,
+            () = supervisor.outputs.readable() => News::Output,
             _ = ends.recv() => News::Child,
             () = tokio::time::sleep_until(over.unwrap_or_else(Instant::now)), if over.is_some() => News::Over,
+            () = tokio::time::sleep_until(answer.unwrap_or_else(Instant::now)), if answer.is_some() => News::Answer,
         };
-        if let News::Connection(connection) = news {
-            tokio::task::spawn_local(api::serve(connection, Rc::clone(&function)));
+        if let News::Connection(arrival) = news {
+            match arrival {
+                Arrival::Api(connection) => tokio::task::spawn_local(api::serve(connection, Rc::clone(&function))),
+                Arrival::Inside { caller, listener } => tokio::task::spawn_local(join(caller, listener)),
+            };
         } else if let Some(status) = supervisor.follow(news)? {
             supervisor.take_output(Whole::AndBegun);
             supervisor.outbox.send_last(&[]);
@@ -126,16 +123,16 @@ pub(crate) async fn supervise(
     }
 }
 
-async fn readable([stdout, stderr]: &[Output; 2]) {
-    tokio::select! {
-        () = stdout.readable() => {}
-        () = stderr.readable() => {}
-    }
+/// Makes two connections one, until both directions are closed.
+async fn join(mut caller: tokio::net::TcpStream, mut listener: tokio::net::TcpStream) {
+    // One that breaks is the programs' affair.
+    let _ = tokio::io::copy_bidirectional(&mut caller, &mut listener).await;
 }
 
 impl Supervisor {
     /// Starts the extensions, and the runtime once they have registered.
     fn start(&mut self) -> Result<(), ErrorPayload> {
+        self.telemetry.put(Event::InitStart);
         self.extensions = Extensions::new(self.programs.start_extensions()?);
         self.start_bootstrap()
     }
@@ -154,9 +151,20 @@ impl Supervisor {
             News::Frame(None) => return Ok(Some(0)),
             News::Frame(Some(Frame::Invoke { id, deadline_unix_ms, event })) => {
                 self.outbox.refill();
+                let run = Run::new(id, deadline_unix_ms);
+                self.telemetry.put(run.start());
+                self.run = Some(run);
                 self.listeners.invoke(&mut self.extensions, (id, deadline_unix_ms));
                 self.event = Some(Invocation { id, deadline_unix_ms, event });
                 self.hand_out();
+            }
+            News::Frame(Some(Frame::Report(report))) => {
+                if let Some(run) = self.run.take() {
+                    self.telemetry.put(run.over(report.status, report.error_type.clone()));
+                    self.last_trace = run.trace();
+                }
+                let trace = self.last_trace.clone();
+                self.telemetry.put(Event::Report { report, trace });
             }
             News::Frame(Some(Frame::Shutdown(reason))) => return Ok(self.shut_down(reason, 0)),
             News::Frame(Some(other)) => anyhow::bail!("a PoP does not say {other:?}"),
@@ -166,6 +174,12 @@ impl Supervisor {
             }
             News::Child => return Ok(self.reap()),
             News::Over => return Ok(Some(self.end())),
+            News::Answer => {
+                if let Some((frame, _)) = self.answer.take() {
+                    self.take_output(Whole::Lines);
+                    self.outbox.send(&frame)?;
+                }
+            }
             News::Connection(_) => {}
         }
         Ok(None)
@@ -176,9 +190,7 @@ impl Supervisor {
         match ask {
             Ask::Next(reply) => match self.desk.ask() {
                 Ok(told) => {
-                    if told != Told::Nothing {
-                        self.told = Some(told);
-                    }
+                    self.runtime_waits(told);
                     self.settle()?;
                     self.waiting.push_back(reply);
                     self.hand_out();
@@ -187,8 +199,15 @@ impl Supervisor {
                     let _ = reply.send(Err(refused));
                 }
             },
-            Ask::Answer { id, frame, reply } => {
-                let _ = reply.send(self.desk.answer(&id, frame));
+            Ask::Answer { id, frame, since, reply } => {
+                let taken = self.desk.answer(&id);
+                if taken.is_ok() {
+                    if let Some(run) = &mut self.run {
+                        run.answered(&frame, since);
+                    }
+                    self.answer = Some((frame, Instant::now() + ANSWER_HELD_MAX));
+                }
+                let _ = reply.send(taken);
             }
             Ask::InitError { error, reply } => {
                 let failed = self.desk.fail(error);
@@ -208,15 +227,41 @@ impl Supervisor {
                 self.listeners.listen(&mut self.extensions, id, reply);
                 self.settle()?;
             }
-            Ask::ExtensionFailed { id, error, reply } => {
+            Ask::ExtensionFailed { id, error, phase, reply } => {
                 let name = self.extensions.name(id).map(str::to_owned);
                 let _ = reply.send(name.clone().map(drop));
                 if let Ok(name) = name {
-                    return Ok(self.extension_failed(&name, error));
+                    let state = if phase == Phase::Init { "InitError" } else { "ExitError" };
+                    return Ok(self.extension_failed(&name, state, error));
                 }
+            }
+            Ask::Subscribe { id, subscription, reply } => {
+                let name = self.extensions.name(id).map(str::to_owned).map_err(NotSubscribed::Extension);
+                let subscribed = name
+                    .and_then(|name| self.telemetry.subscribe(&name, subscription).map_err(NotSubscribed::Telemetry));
+                let _ = reply.send(subscribed);
             }
         }
         Ok(None)
+    }
+
+    /// The runtime asks for the next event.
+    fn runtime_waits(&mut self, told: Told) {
+        if told != Told::Nothing {
+            self.told = Some(told);
+            // What was written before belongs to what is over now.
+            self.take_output(Whole::AndBegun);
+        }
+        match told {
+            Told::Ready => self.telemetry.put(Event::InitRuntimeDone { status: Status::Success, error_type: None }),
+            Told::Done => {
+                if let Some(run) = self.run.take() {
+                    self.telemetry.put(run.done());
+                    self.last_trace = run.trace();
+                }
+            }
+            Told::Nothing => {}
+        }
     }
 
     /// Tells the PoP what the runtime has done, once the extensions have done, too.
@@ -224,20 +269,33 @@ impl Supervisor {
         if self.over.is_some() || !self.extensions.all_waiting() {
             return Ok(());
         }
-        let frame = match self.told.take() {
+        let frames = match self.told.take() {
             Some(Told::Ready) => {
-                self.extensions.close();
-                if self.extensions.linger() {
-                    self.outbox.send(&Frame::Lingers)?;
-                }
-                Frame::Ready { init_ms: self.started.elapsed().as_secs_f64() * 1e3 }
+                let took = self.started.elapsed();
+                self.end_init(Status::Success, None);
+                let lingers = self.extensions.linger().then_some(Frame::Lingers);
+                lingers.into_iter().chain([Frame::Ready { init_ms: took.as_secs_f64() * 1e3 }]).collect()
             }
-            Some(Told::Answer(frame)) => frame,
+            Some(Told::Done) => {
+                let answer = self.answer.take().map(|(frame, _)| frame);
+                answer.into_iter().chain([Frame::Done]).collect::<Vec<_>>()
+            }
             Some(Told::Nothing) | None => return Ok(()),
         };
-        // What was written before belongs to what is over now.
         self.take_output(Whole::AndBegun);
-        self.outbox.send(&frame)
+        self.outbox.send_all(&frames)
+    }
+
+    /// The init phase is over.
+    fn end_init(&mut self, status: Status, error_type: Option<String>) {
+        self.extensions.close();
+        if status == Status::Success {
+            for (name, events) in self.extensions.each() {
+                self.telemetry.put(Event::Extension { name, events, state: "Ready" });
+            }
+        }
+        self.telemetry.put(Event::InitReport { status, error_type, duration: self.started.elapsed() });
+        self.telemetry.close();
     }
 
     /// Gives the event to who waits for one.
@@ -258,115 +316,14 @@ impl Supervisor {
     }
 
     fn take_output(&mut self, whole: Whole) {
-        let outbox = &mut self.outbox;
-        for output in &mut self.output {
-            let mut line = |line: &[u8]| outbox.log(line);
-            output.take(&mut line);
-            if whole == Whole::AndBegun {
-                output.flush(&mut line);
+        let (outbox, telemetry) = (&mut self.outbox, &mut self.telemetry);
+        self.outputs.take(whole, |source: Source, line: &[u8]| {
+            outbox.log(line);
+            if telemetry.is_wanted() {
+                telemetry.put(Event::Line { source, line: String::from_utf8_lossy(line).into_owned() });
             }
-        }
+        });
     }
-
-    /// Processes have ended: what that means for the environment.
-    fn reap(&mut self) -> Option<i32> {
-        while let Some((pid, exiting)) = programs::ended() {
-            let status = match &exiting {
-                Exiting::Signal(signal) => 128 + signal,
-                Exiting::Code(code) => *code,
-                Exiting::OutOfMemory | Exiting::Deadline => 1,
-            };
-            if Some(pid) == self.bootstrap {
-                self.bootstrap = None;
-                if self.over.is_none() || matches!(self.desk, Desk::Failed(_)) {
-                    self.say_end(exiting);
-                    if let Some(status) = self.shut_down(Reason::Failure, status) {
-                        return Some(status);
-                    }
-                }
-            } else if let (Some(name), true) = (self.extensions.ended(pid), self.over.is_none()) {
-                let (error_type, exit) = ("Extension.Crash".to_owned(), exit(&exiting));
-                let error_message = format!("extension {name} ended: {exit}");
-                let over = self.extension_failed(&name, ErrorPayload { error_type, error_message, trace: vec![] });
-                if over.is_some() {
-                    return over;
-                }
-            }
-            if let Some((_, status)) = self.over.filter(|_| !self.extensions.linger()) {
-                return Some(status);
-            }
-        }
-        None
-    }
-
-    /// The environment cannot go on without one of its extensions.
-    fn extension_failed(&mut self, name: &str, error: ErrorPayload) -> Option<i32> {
-        self.take_output(Whole::AndBegun);
-        let ErrorPayload { error_type, error_message, .. } = &error;
-        self.outbox.log(format!("extension {name}: {error_type}: {error_message}").as_bytes());
-        let frame = if matches!(self.desk, Desk::Starting) || self.told == Some(Told::Ready) {
-            Frame::InitFailed(error)
-        } else {
-            Frame::Exiting(Exiting::Code(1))
-        };
-        self.outbox.send_last(&[frame]);
-        self.shut_down(Reason::Failure, 1)
-    }
-
-    /// Tells the extensions that the environment ends. Says whether that is now.
-    fn shut_down(&mut self, reason: Reason, status: i32) -> Option<i32> {
-        if !self.extensions.linger() {
-            return Some(status);
-        }
-        if self.over.is_none() || matches!(self.desk, Desk::Failed(_)) {
-            self.over = Some((Instant::now() + SHUTDOWN_MAX, status));
-            if let Some(bootstrap) = self.bootstrap {
-                // One that is gone needs none.
-                let _ = kill(bootstrap, Signal::SIGTERM);
-            }
-            self.listeners.shut_down(&mut self.extensions, reason);
-        }
-        None
-    }
-
-    /// The time is over.
-    fn end(&mut self) -> i32 {
-        if matches!(self.desk, Desk::Failed(_)) {
-            self.say_end(Exiting::Code(1));
-        }
-        self.over.map_or(1, |(_, status)| status)
-    }
-
-    /// The runtime has ended: says so.
-    fn say_end(&mut self, exiting: Exiting) {
-        self.take_output(Whole::AndBegun);
-        let frames = match (std::mem::replace(&mut self.desk, Desk::Idle), self.told.take()) {
-            (Desk::Failed(error), _) => vec![Frame::InitFailed(error)],
-            (Desk::Starting, _) | (_, Some(Told::Ready)) => {
-                let error_message = exit_message(&exit(&exiting).to_string());
-                let error_type = "Runtime.ExitError".to_owned();
-                vec![Frame::InitFailed(ErrorPayload { error_type, error_message, trace: Vec::new() })]
-            }
-            (Desk::Answered(frame), _) | (_, Some(Told::Answer(frame))) => vec![frame, Frame::Exiting(exiting)],
-            (Desk::Idle | Desk::Running(_), _) => vec![Frame::Exiting(exiting)],
-        };
-        self.outbox.send_last(&frames);
-    }
-}
-
-fn exit(exiting: &Exiting) -> Exit {
-    match exiting {
-        Exiting::Code(code) => Exit::Code(*code),
-        Exiting::Signal(signal) => Exit::Signal(*signal),
-        Exiting::OutOfMemory | Exiting::Deadline => Exit::Code(1),
-    }
-}
-
-/// How much of what was written is passed on.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Whole {
-    Lines,
-    AndBegun,
 }
 
 /// Requests of programs that wait for the loop; their clients wait for replies.
@@ -374,3 +331,6 @@ const ASKS_MAX: usize = 16;
 
 /// A program that has said that it cannot start ends by itself, in general.
 const LAST_WORDS_MAX: Duration = Duration::from_millis(250);
+
+/// An answer waits so long for its environment to be free: whoever asks next then finds it.
+const ANSWER_HELD_MAX: Duration = Duration::from_millis(5);

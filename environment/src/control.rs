@@ -33,6 +33,11 @@ pub enum ControlReply {
     Listening {
         id: u64,
     },
+    /// From a zygote's new child whose programs may listen, before that. Attached: where its keeper is asked for
+    /// sockets of its own network.
+    Sockets {
+        id: u64,
+    },
     /// Attached: a pidfd of the child.
     Forked {
         id: u64,

@@ -4,7 +4,10 @@
 
 use crate::limits::FRAME_BYTES_MAX;
 use crate::outcome::ErrorPayload;
+use crate::report::Report;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 /// One message on an environment's socket.
@@ -28,12 +31,16 @@ pub enum Frame {
     InitFailed(ErrorPayload),
     /// One line of the function's log, without a trailing newline.
     Log(Bytes),
-    /// The handler's result: JSON bytes. The environment is idle again.
+    /// The handler's result: JSON bytes. The environment is idle again, a custom runtime's once it says so.
     Result(Bytes),
     /// The handler failed. The environment stays usable unless it closes.
     Error(ErrorPayload),
-    /// The result did not fit. The environment is idle again.
+    /// The result did not fit. The environment is idle again, as above.
     ResultTooLarge { bytes: u64 },
+    /// Custom runtime to PoP, after its answer: its program and all extensions wait for the next event.
+    Done,
+    /// PoP to environment that lingers: what REPORT says of its last invocation.
+    Report(Report),
     /// The environment stopped the handler and is about to end: text for the log, one line that says
     /// where the handler was, or why that is not known, and the stack's lines.
     Stopped(Bytes),
@@ -100,6 +107,8 @@ const DOOR: u8 = 10;
 const LINGERS: u8 = 11;
 const SHUTDOWN: u8 = 12;
 const INSPECTOR: u8 = 13;
+const DONE: u8 = 14;
+const REPORT: u8 = 15;
 
 const HEADER: usize = 5;
 
@@ -165,6 +174,11 @@ impl Frame {
                 out.put_u64_le(*bytes);
                 RESULT_TOO_LARGE
             }
+            Frame::Done => DONE,
+            Frame::Report(report) => {
+                put_json(out, report);
+                REPORT
+            }
             Frame::Stopped(text) => {
                 out.put_slice(text);
                 STOPPED
@@ -208,6 +222,8 @@ impl Frame {
             RESULT => Ok(Frame::Result(body)),
             STOPPED => Ok(Frame::Stopped(body)),
             ERROR => parse_json(&body).map(Frame::Error).ok_or(malformed),
+            DONE if length == 0 => Ok(Frame::Done),
+            REPORT => parse_json(&body).map(Frame::Report).ok_or(malformed),
             RESULT_TOO_LARGE if length == 8 => Ok(Frame::ResultTooLarge { bytes: body.get_u64_le() }),
             EXITING if length == 5 => match (body.get_u8(), body.get_i32_le()) {
                 (0, code) => Ok(Frame::Exiting(Exiting::Code(code))),
@@ -216,17 +232,19 @@ impl Frame {
                 (3, signal) => Ok(Frame::Exiting(Exiting::Signal(signal))),
                 _ => Err(malformed),
             },
-            INVOKE | DOOR | INSPECTOR | LINGERS | SHUTDOWN | READY | RESULT_TOO_LARGE | EXITING => Err(malformed),
+            INVOKE | DOOR | INSPECTOR | LINGERS | SHUTDOWN | READY | RESULT_TOO_LARGE | DONE | EXITING => {
+                Err(malformed)
+            }
             unknown => Err(FrameError::UnknownKind(unknown)),
         }
     }
 }
 
-fn put_json(out: &mut BytesMut, error: &ErrorPayload) {
-    serde_json::to_writer(out.writer(), error).expect("strings always serialise into memory");
+fn put_json(out: &mut BytesMut, value: &impl Serialize) {
+    serde_json::to_writer(out.writer(), value).expect("strings and numbers always serialise into memory");
 }
 
-fn parse_json(body: &[u8]) -> Option<ErrorPayload> {
+fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Option<T> {
     serde_json::from_slice(body).ok()
 }
 
@@ -267,6 +285,7 @@ impl FrameDecoder {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::Status;
 
     fn all_kinds() -> Vec<Frame> {
         let error = ErrorPayload {
@@ -288,6 +307,15 @@ mod tests {
             Frame::Result(Bytes::from_static(b"null")),
             Frame::Error(error),
             Frame::ResultTooLarge { bytes: 9 },
+            Frame::Done,
+            Frame::Report(Report {
+                id: "7".into(),
+                status: Status::Timeout,
+                error_type: None,
+                duration_ms: 12.5,
+                init_ms: Some(3.25),
+                memory_used_mb: 9,
+            }),
             Frame::Stopped(Bytes::from_static(b"here\n    at handler")),
             Frame::Exiting(Exiting::Code(129)),
             Frame::Exiting(Exiting::Signal(11)),

@@ -10,6 +10,7 @@ pub mod key_values;
 pub mod limits;
 pub mod manifest;
 pub mod outcome;
+pub mod report;
 pub mod sandbox;
 pub mod suspension;
 
@@ -17,5 +18,6 @@ pub use control::{ControlReply, ControlRequest, Exit};
 pub use frame::{Frame, FrameDecoder, FrameError};
 pub use manifest::{Initialization, Inspected, Language, Manifest, Runtime};
 pub use outcome::{ErrorPayload, Outcome, Throttle};
+pub use report::{Report, Status};
 pub use sandbox::{Layer, LayerState};
 pub use suspension::Suspension;

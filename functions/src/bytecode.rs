@@ -35,8 +35,8 @@ pub(crate) enum CompileError {
     Answer(String),
     #[error("it used more than {memory_mb} MB, the function's memory")]
     Memory { memory_mb: u32 },
-    #[error("it took longer than {} s", COMPILE_MAX.as_secs())]
-    Time,
+    #[error("it took longer than {} s", .0.as_secs_f64())]
+    Time(Duration),
 }
 
 /// What it is made with.
@@ -45,6 +45,7 @@ pub(crate) struct Compiler<'a> {
     pub(crate) id: u64,
     pub(crate) network: &'a NetworkGuard,
     pub(crate) caller: Caller,
+    pub(crate) time_max: Duration,
 }
 
 #[derive(Deserialize)]
@@ -73,8 +74,8 @@ impl Compiler<'_> {
         }
         let over = over_memory(Memory::of(&child, self.zygote.anonymous_bytes), manifest.memory_mb);
         tokio::select! {
-            pieces = tokio::time::timeout(COMPILE_MAX, take_pieces(stream, &manifest.code_dir)) => {
-                pieces.unwrap_or(Err(CompileError::Time))?;
+            pieces = tokio::time::timeout(self.time_max, take_pieces(stream, (&manifest.code_dir, self.time_max))) => {
+                pieces.unwrap_or(Err(CompileError::Time(self.time_max)))?;
             }
             () = over => return Err(CompileError::Memory { memory_mb: manifest.memory_mb }),
         }
@@ -83,13 +84,13 @@ impl Compiler<'_> {
     }
 }
 
-async fn take_pieces(mut stream: UnixStream, code_dir: &Path) -> Result<(), CompileError> {
+async fn take_pieces(mut stream: UnixStream, (code_dir, time_max): (&Path, Duration)) -> Result<(), CompileError> {
     let mut decoder = FrameDecoder::default();
     let mut after = None;
     let mut bytes = 0;
     loop {
         let event = serde_json::json!({ "after": after }).to_string();
-        let deadline = SystemTime::now() + COMPILE_MAX;
+        let deadline = SystemTime::now() + time_max;
         let deadline = deadline.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
         let deadline_unix_ms = u64::try_from(deadline).unwrap_or(u64::MAX);
         let mut out = BytesMut::new();
@@ -143,4 +144,6 @@ fn keep(path: &Path, code: &[u8]) -> io::Result<()> {
 
 const CACHE: &str = "__pycache__";
 const READ_BYTES: usize = 256 * 1024;
-const COMPILE_MAX: Duration = Duration::from_secs(60);
+
+/// Of one package, unless somebody says otherwise.
+pub(crate) const COMPILE_MAX: Duration = Duration::from_secs(60);

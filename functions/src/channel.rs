@@ -54,7 +54,7 @@ impl Channel {
 
     /// Writes `bytes`, which are short, with `descriptor` attached. Before anything else is written.
     pub(crate) fn send_attached(&self, bytes: &[u8], descriptor: BorrowedFd<'_>) -> io::Result<()> {
-        send_packet(self.socket.get_ref().as_fd(), bytes, Some(descriptor))
+        send_packet(self.socket.get_ref().as_fd(), bytes, &[descriptor])
     }
 
     /// Writes some of `out`, which must have some, and removes that.

@@ -5,6 +5,7 @@
 use crate::channel::Channel;
 use crate::cpu::{Near, Pace};
 use crate::leaving::{Exit, Last};
+use crate::log;
 use crate::parent::Child;
 use crate::phase::Phase;
 use crate::pool::Place;
@@ -14,12 +15,13 @@ use crate::watch::{Memory, over_memory};
 use bytes::{Bytes, BytesMut};
 use environment::frame::Reason;
 use environment::limits::KILL_GRACE;
-use environment::{Frame, FrameDecoder, Suspension};
+use environment::{Frame, FrameDecoder, Outcome, Suspension};
 use std::io;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 /// One environment.
@@ -115,6 +117,19 @@ impl Environment {
         }
     }
 
+    /// What an environment with extensions hears of an invocation that is over, when it hears again.
+    pub(crate) fn report(&mut self, report: &log::Report, outcome: &Outcome) {
+        if self.lingers {
+            // It has few bytes.
+            let _ = Frame::Report(report.told(outcome)).encode(&mut self.out);
+        }
+    }
+
+    /// Holds up the end of the PoP for an environment that has answered and not done, up to a bound.
+    pub(crate) fn leaving(&self) -> Option<OwnedSemaphorePermit> {
+        self.exit.leaving.place()
+    }
+
     /// Ends it at once.
     pub(crate) fn kill(&mut self) {
         self.lingers = false;
@@ -132,9 +147,9 @@ impl Environment {
         };
         let memory = std::mem::replace(&mut self.memory, Memory::of_nobody());
         let (process, reason, memory_mb) = (self.child.handle(), self.reason, self.memory_mb);
-        let exit = self.exit.clone();
+        let (exit, out) = (self.exit.clone(), self.out.split());
         self.child.let_go();
-        runtime.spawn(Last { process, household, socket, reason, memory, memory_mb, exit, place }.run());
+        runtime.spawn(Last { process, household, socket, out, reason, memory, memory_mb, exit, place }.run());
     }
 
     /// From here until [`Environment::wake`] no program of it runs, as in Lambda. Engines stand still by

@@ -34,7 +34,7 @@ impl ControlSocket {
         }
         loop {
             let mut ready = self.socket.writable().await?;
-            if let Ok(sent) = ready.try_io(|socket| sys::send_packet(socket.as_fd(), &bytes, Some(attached))) {
+            if let Ok(sent) = ready.try_io(|socket| sys::send_packet(socket.as_fd(), &bytes, &[attached])) {
                 return sent;
             }
         }

@@ -15,6 +15,7 @@ mod near;
 mod weight;
 
 use crate::cgroup::Groups;
+use crate::household::Household;
 use crate::parent::Child;
 use brake::Brake;
 use environment::limits::{CORE_MB, CPU_BURST};
@@ -83,9 +84,16 @@ pub fn cpu_keeping() -> String {
     }
 }
 
+/// Whose weight and place are changed together: a process, and everybody in its household.
+#[derive(Clone, Copy)]
+pub(crate) struct Tasks<'a> {
+    pub(crate) pid: i32,
+    pub(crate) household: Option<&'a Household>,
+}
+
 /// The threads of a process now. What is set for one is not set for the others on Linux, and a new one has what its
 /// maker has.
-fn threads(pid: i32) -> impl Iterator<Item = i32> {
+pub(crate) fn threads(pid: i32) -> impl Iterator<Item = i32> {
     let entries = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten();
     entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
 }
@@ -149,7 +157,7 @@ impl Pace {
         }
         let used_max = if self.seen { Duration::MAX } else { now - started };
         if let (true, Some(weight)) = (self.seen && allowance.is_computing(clock), &mut self.weight) {
-            weight.lower(child.pid);
+            weight.lower(child.tasks());
         }
         self.seen = true;
         let pause = allowance.charge(clock.shows, used_max, now);
@@ -170,7 +178,7 @@ impl Pace {
     fn let_go(&mut self, child: &Child) {
         self.brake.release(child);
         if let Some(weight) = &mut self.weight {
-            weight.raise(child.pid);
+            weight.raise(child.tasks());
         }
     }
 }

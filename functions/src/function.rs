@@ -14,15 +14,15 @@ use crate::log::{self, Failure, Log, Report, Start};
 use crate::network::{Caller, Forks};
 use crate::package::Installed;
 use crate::phase::Phase;
-use crate::pool::{Pool, PoolLimits, Refused, Taken};
+use crate::pool::{Pool, PoolLimits, Taken};
 use crate::provision::{Progress, Provisioned};
-use crate::running::{Lost, Running};
+use crate::running::{Lost, Running, Until};
 use crate::template::{self, BuildError, Kind, REBUILD_PAUSE, Template};
 use crate::zygote::Zygote;
 use bytes::{Bytes, BytesMut};
-use creation::NotCreated;
+use creation::{FORK_ATTEMPTS, NotCreated};
 use environment::limits::{INSPECTED_WAIT_MAX, QUEUE_MAX_DEFAULT};
-use environment::{ErrorPayload, Language, Manifest, Outcome, Throttle};
+use environment::{ErrorPayload, Language, Manifest, Outcome};
 use std::pin::Pin;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -61,8 +61,8 @@ impl Function {
         self.core.progress.of(&self.core)
     }
 
-    /// Runs the handler once, after waiting for an environment if need be. When this future is
-    /// dropped, an invocation that has begun runs to its end all the same.
+    /// Runs the handler once, after waiting for an environment if need be. Returns with its answer: a custom runtime
+    /// may then still have to do. When this future is dropped, an invocation that has begun runs to its end all the same.
     ///
     /// When the process it runs in is lost, it runs again in another one if the handler had not been
     /// started; and once if it had written nothing and the function is idempotent.
@@ -72,9 +72,18 @@ impl Function {
 
     /// The same, with a request id that was given out before.
     pub async fn invoke_as(&self, id: Uuid, event: Bytes) -> Invocation {
+        self.invoke_until(Until::Answered, id, event).await
+    }
+
+    /// The same as `invoke`, until the environment has done: with what its extensions do after the answer.
+    pub async fn invoke_whole(&self, event: Bytes) -> Invocation {
+        self.invoke_until(Until::Over, Uuid::new_v4(), event).await
+    }
+
+    async fn invoke_until(&self, until: Until, id: Uuid, event: Bytes) -> Invocation {
         let mut may_repeat = self.core.config.idempotent;
         for _ in 1..RUNS_MAX {
-            let (invocation, lost) = self.run(id, event.clone()).await;
+            let (invocation, lost) = self.run(until, id, event.clone()).await;
             match lost {
                 None => return invocation,
                 Some(Lost::Silent) if !may_repeat => return invocation,
@@ -83,10 +92,10 @@ impl Function {
             }
             tracing::warn!(function = %self.core.name, %id, ?lost, "invocation lost with its process, run again");
         }
-        self.run(id, event).await.0
+        self.run(until, id, event).await.0
     }
 
-    async fn run(&self, id: Uuid, event: Bytes) -> (Invocation, Option<Lost>) {
+    async fn run(&self, until: Until, id: Uuid, event: Bytes) -> (Invocation, Option<Lost>) {
         let asked = Instant::now();
         let admission = match self.core.ceiling.admit() {
             Ok(admission) => admission,
@@ -99,7 +108,7 @@ impl Function {
             }
         };
         match Running::new(Arc::clone(&self.core), (environment, admission), start, id, event) {
-            Ok(running) => running.run().await,
+            Ok(running) => running.run(until).await,
             Err(error) => {
                 let error_type = "RequestEntityTooLarge".to_owned();
                 let error = ErrorPayload { error_type, error_message: error.to_string(), trace: Vec::new() };
@@ -174,7 +183,7 @@ impl Core {
     async fn environment(self: &Arc<Self>) -> Result<(Environment, Start), NotCreated> {
         let mut losses = 0;
         loop {
-            match self.pool.take().await.map_err(throttled)? {
+            match self.pool.take().await? {
                 Taken::Idle(mut environment) => {
                     if environment.is_usable() {
                         environment.wake();
@@ -203,8 +212,8 @@ impl Core {
     /// Without bytecode the function runs all the same.
     async fn compile(&self) {
         let Some(zygote) = self.zygote.running().await else { return };
-        let (network, caller) = (&self.shared.network, self.caller());
-        let compiler = Compiler { zygote: &zygote, id: self.shared.next_id(), network, caller };
+        let (id, time_max) = (self.shared.next_id(), self.shared.zygotes.compile_max());
+        let compiler = Compiler { zygote: &zygote, id, network: &self.shared.network, caller: self.caller(), time_max };
         if let Err(error) = compiler.compile(&self.manifest).await {
             tracing::warn!(function = %self.name, %error, "the package is not compiled");
         }
@@ -385,11 +394,6 @@ fn rebuild(
     })
 }
 
-fn throttled(refused: Refused) -> NotCreated {
-    NotCreated { outcome: Outcome::Throttled(Throttle::NoEnvironment(refused.to_string())), phase: Phase::Init }
-}
-
-const FORK_ATTEMPTS: usize = 3;
 /// Environments are not lost so often unless somebody kills them all.
 const RUNS_MAX: usize = 4;
 /// The same, of processes that were lost before they could take the invocation.

@@ -238,6 +238,11 @@ impl Functions {
         &self.key_value_stores
     }
 
+    /// How long compiling one Python package may take from now on; a minute unless this is called.
+    pub fn bound_compiling(&self, time_max: Duration) {
+        self.shared.zygotes.bound_compiling(time_max);
+    }
+
     /// Execution environments of all functions at one time.
     #[must_use]
     pub fn environments_max(&self) -> usize {

@@ -51,6 +51,8 @@ pub(crate) struct Last {
     pub(crate) process: Handle,
     pub(crate) household: Arc<Household>,
     pub(crate) socket: UnixStream,
+    /// What it has not been told yet.
+    pub(crate) out: BytesMut,
     pub(crate) reason: Reason,
     pub(crate) memory: Memory,
     pub(crate) memory_mb: u32,
@@ -61,10 +63,10 @@ pub(crate) struct Last {
 impl Last {
     /// Tells it, waits for its end, and ends it when that takes too long.
     pub(crate) async fn run(self) {
-        let Last { process, household, socket, reason, memory, memory_mb, exit, place } = self;
+        let Last { process, household, socket, out, reason, memory, memory_mb, exit, place } = self;
         household.signal(Signal::SIGCONT);
         tokio::select! {
-            () = exit.tell(socket, reason) => {}
+            () = exit.tell(socket, out, reason) => {}
             () = tokio::time::sleep(SHUTDOWN_MAX + GRACE) => {}
             () = over_memory(memory, memory_mb) => {}
         }
@@ -75,9 +77,8 @@ impl Last {
 
 impl Exit {
     /// Returns when the other end is closed.
-    async fn tell(&self, socket: UnixStream, reason: Reason) {
+    async fn tell(&self, socket: UnixStream, mut out: BytesMut, reason: Reason) {
         let Ok(channel) = Channel::new(socket) else { return };
-        let mut out = BytesMut::new();
         if Frame::Shutdown(reason).encode(&mut out).is_err() {
             return;
         }

@@ -6,7 +6,7 @@ use crate::functions::LogSink;
 use crate::log_reader::{CURRENT, OLDER, OLDER_TIMES, TIMES, time_entry};
 use crate::phase::Phase;
 use bytes::{Bytes, BytesMut};
-use environment::ErrorPayload;
+use environment::{ErrorPayload, Outcome, Status};
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
@@ -69,6 +69,31 @@ pub(crate) struct Report {
     pub(crate) memory_used_mb: u32,
     pub(crate) start: Start,
     pub(crate) failure: Option<Failure>,
+}
+
+impl Report {
+    /// The same for extensions.
+    pub(crate) fn told(&self, outcome: &Outcome) -> environment::Report {
+        let status = match outcome {
+            Outcome::Result(_) => Status::Success,
+            Outcome::TimedOut { .. } => Status::Timeout,
+            Outcome::Threw(_) | Outcome::ResultTooLarge { .. } => Status::Error,
+            _ => Status::Failure,
+        };
+        let error_type = match (outcome, &self.failure) {
+            (Outcome::Threw(error), _) => Some(error.error_type.clone()),
+            (_, Some(Failure::Error(kind))) => Some(kind.clone()),
+            _ => None,
+        };
+        environment::Report {
+            id: self.id.to_string(),
+            status,
+            error_type,
+            duration_ms: milliseconds(self.duration),
+            init_ms: self.start.duration().map(milliseconds),
+            memory_used_mb: self.memory_used_mb,
+        }
+    }
 }
 
 /// How the environment came to be.

@@ -9,6 +9,7 @@ mod call;
 mod door;
 mod forks;
 mod notification;
+mod own;
 mod policy;
 mod serve;
 
@@ -17,8 +18,8 @@ pub(crate) use forks::Forks;
 pub use policy::{AllowedError, NetworkPolicy};
 
 use crate::log::Log;
+use crate::parent::Calls;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
@@ -41,7 +42,7 @@ pub(crate) struct Caller {
 
 #[derive(Debug)]
 struct Listener {
-    descriptor: OwnedFd,
+    calls: Calls,
     caller: Caller,
 }
 
@@ -53,8 +54,8 @@ impl NetworkGuard {
         let life = move || {
             let local = tokio::task::LocalSet::new();
             local.block_on(&runtime, async {
-                while let Some(Listener { descriptor, caller }) = incoming.recv().await {
-                    tokio::task::spawn_local(serve::serve(descriptor, caller));
+                while let Some(Listener { calls, caller }) = incoming.recv().await {
+                    tokio::task::spawn_local(serve::serve(calls, caller));
                 }
             });
         };
@@ -64,12 +65,12 @@ impl NetworkGuard {
 
     /// Answers a new process and its copies once its listener arrives. When none does, the process
     /// has ended or the sandbox has no such layer here, which was said at start-up.
-    pub(crate) fn expect(&self, listener: oneshot::Receiver<OwnedFd>, caller: Caller) {
+    pub(crate) fn expect(&self, listener: oneshot::Receiver<Calls>, caller: Caller) {
         let listeners = self.listeners.clone();
         tokio::spawn(async move {
-            if let Ok(descriptor) = listener.await {
+            if let Ok(calls) = listener.await {
                 // A guard that is gone leaves the call unanswerable: it fails in the environment.
-                let _ = listeners.send(Listener { descriptor, caller }).await;
+                let _ = listeners.send(Listener { calls, caller }).await;
             }
         });
     }

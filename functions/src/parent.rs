@@ -3,6 +3,7 @@
 //! `template` and `function`.
 
 use crate::control::{ControlSocket, Received};
+use crate::cpu::Tasks;
 use crate::household::Household;
 use crate::sys;
 use environment::{ControlReply, ControlRequest, Exit};
@@ -44,8 +45,8 @@ pub(crate) enum ForkError {
 impl Parent {
     /// Starts reading replies from `socket`.
     pub(crate) fn new(socket: ControlSocket) -> (Parent, Notices) {
-        let (forks, exits, listeners) = Default::default();
-        let routes = Arc::new(Routes { socket, forks, exits, listeners });
+        let (forks, exits, listeners, sockets) = Default::default();
+        let routes = Arc::new(Routes { socket, forks, exits, listeners, sockets });
         let (close, closed) = watch::channel(false);
         let (notify, notices) = mpsc::channel(NOTICES_MAX);
         let reader = tokio::spawn(read(Arc::clone(&routes), notify, close));
@@ -131,7 +132,15 @@ pub(crate) struct Child {
     is_let_go: bool,
     exited: Option<oneshot::Receiver<Exit>>,
     /// Where the network calls of a zygote's child arrive, once it says so.
-    pub(crate) listener: Option<oneshot::Receiver<OwnedFd>>,
+    pub(crate) listener: Option<oneshot::Receiver<Calls>>,
+}
+
+/// Where the network calls of a process arrive.
+#[derive(Debug)]
+pub(crate) struct Calls {
+    pub(crate) listener: OwnedFd,
+    /// Where its keeper is asked for sockets of its own network, if it may listen there.
+    pub(crate) sockets: Option<OwnedFd>,
 }
 
 /// A process that another part of the PoP owns.
@@ -149,6 +158,11 @@ impl Handle {
 }
 
 impl Child {
+    /// It and everybody it has started.
+    pub(crate) fn tasks(&self) -> Tasks<'_> {
+        Tasks { pid: self.pid, household: self.household.as_deref() }
+    }
+
     /// For whoever does not own it.
     pub(crate) fn handle(&self) -> Handle {
         Handle { pid: self.pid, pidfd: Arc::clone(&self.pidfd) }
@@ -211,7 +225,9 @@ struct Routes {
     socket: ControlSocket,
     forks: Mutex<HashMap<u64, oneshot::Sender<Result<Child, ForkError>>>>,
     exits: Mutex<HashMap<u64, oneshot::Sender<Exit>>>,
-    listeners: Mutex<HashMap<u64, oneshot::Sender<OwnedFd>>>,
+    listeners: Mutex<HashMap<u64, oneshot::Sender<Calls>>>,
+    /// What comes before a listener.
+    sockets: Mutex<HashMap<u64, OwnedFd>>,
 }
 
 async fn read(routes: Arc<Routes>, notices: mpsc::Sender<ControlReply>, close: watch::Sender<bool>) {
@@ -230,6 +246,7 @@ async fn read(routes: Arc<Routes>, notices: mpsc::Sender<ControlReply>, close: w
     routes.forks.lock().clear();
     routes.exits.lock().clear();
     routes.listeners.lock().clear();
+    routes.sockets.lock().clear();
 }
 
 impl Routes {
@@ -244,13 +261,20 @@ impl Routes {
             ControlReply::Exited { id, exit, memory_max_kb, cpu_ms } => {
                 tracing::debug!(id, %exit, memory_max_kb, cpu_ms, "child exited");
                 self.listeners.lock().remove(&id);
+                self.sockets.lock().remove(&id);
                 if let Some(exited) = self.exits.lock().remove(&id) {
                     let _ = exited.send(exit);
                 }
             }
             ControlReply::Listening { id } => {
+                let sockets = self.sockets.lock().remove(&id);
                 if let (Some(hear), Some(listener)) = (self.listeners.lock().remove(&id), attached) {
-                    let _ = hear.send(listener);
+                    let _ = hear.send(Calls { listener, sockets });
+                }
+            }
+            ControlReply::Sockets { id } => {
+                if let Some(sockets) = attached {
+                    self.sockets.lock().insert(id, sockets);
                 }
             }
             notice => {

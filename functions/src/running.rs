@@ -2,6 +2,8 @@
 //! watch looks now and then. It runs in the caller's own task; when the caller
 //! goes away, the rest of it moves to a task of its own.
 
+mod ended;
+
 use crate::ceiling::Admission;
 use crate::connection::Environment;
 use crate::cpu::Clock;
@@ -11,6 +13,7 @@ use crate::invocation::{Invocation, log_tail};
 use crate::log::{self, Report, Start};
 use crate::watch::{Effort, Watch};
 use bytes::{Bytes, BytesMut};
+use ended::{Ended, Turn, too_large};
 use environment::control::EXIT_OUT_OF_MEMORY;
 use environment::frame::{Exiting, Reason};
 use environment::limits::{LOG_BYTES_MAX, RESULT_BYTES_MAX};
@@ -19,6 +22,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use uuid::Uuid;
+
+pub(crate) use ended::{Lost, Until};
 
 /// An invocation that has an environment.
 pub(crate) struct Running {
@@ -44,22 +49,8 @@ struct Active {
     spoke: bool,
     /// Where the handler was when the environment stopped it.
     stopped: Option<Bytes>,
-}
-
-/// How it ended, and whether the environment can be used again.
-struct Ended {
-    outcome: Outcome,
-    reusable: bool,
-    lost: Option<Lost>,
-}
-
-/// How far an invocation had come whose process was killed from outside or crashed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Lost {
-    /// The handler had not been started.
-    Before,
-    /// The handler had been started and had not written anything.
-    Silent,
+    /// What a custom runtime has answered, before its environment has done.
+    answer: Option<Outcome>,
 }
 
 enum Step {
@@ -92,10 +83,10 @@ impl Running {
         for line in environment.idle_lines.drain(..) {
             log::put_line(&mut log, &line);
         }
-        environment.near.begin(environment.child.pid);
+        environment.near.begin(environment.child.tasks());
         let started = Instant::now();
         let watch = Watch::new(started, timeout, environment.grace());
-        let (untaken, spoke, stopped) = (false, false, None);
+        let (untaken, spoke, stopped, answer) = (false, false, None, None);
         let active = Active {
             core,
             environment,
@@ -110,16 +101,25 @@ impl Running {
             untaken,
             spoke,
             stopped,
+            answer,
         };
         Ok(Running { active: Some(active), detached: false })
     }
 
-    /// Runs to the end. Says how far it had come if its process was lost.
-    pub(crate) async fn run(mut self) -> (Invocation, Option<Lost>) {
-        let active = self.active.as_mut().expect("taken only at the end, below, or when dropped");
-        let ended = active.drive().await;
-        let active = self.active.take().expect("still there: drive only borrowed it");
-        active.finish(ended)
+    /// Runs to what is waited for; what is left then moves to a task of its own. Says how far it had come if its
+    /// process was lost.
+    pub(crate) async fn run(mut self, until: Until) -> (Invocation, Option<Lost>) {
+        loop {
+            let active = self.active.as_mut().expect("taken only at the end, below, or when dropped");
+            match active.drive().await {
+                Turn::Answered if until == Until::Over => {}
+                Turn::Answered => return (active.so_far(), None),
+                Turn::Over(ended) => {
+                    let active = self.active.take().expect("still there: drive only borrowed it");
+                    return active.finish(ended);
+                }
+            }
+        }
     }
 }
 
@@ -131,9 +131,11 @@ impl Drop for Running {
             return;
         }
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            let place = active.environment.leaving();
             let rest = Running { active: Some(active), detached: true };
             runtime.spawn(async move {
-                rest.run().await;
+                rest.run(Until::Over).await;
+                drop(place);
             });
         }
     }
@@ -141,27 +143,31 @@ impl Drop for Running {
 
 impl Active {
     /// Can be dropped at any await and called again.
-    async fn drive(&mut self) -> Ended {
+    async fn drive(&mut self) -> Turn {
         loop {
+            let had_answer = self.answer.is_some();
             loop {
                 match self.environment.decoder.next_frame() {
                     Ok(Some(frame)) => {
                         if let Some(ended) = self.on_frame(frame) {
-                            return ended;
+                            return Turn::Over(ended);
                         }
                     }
                     Ok(None) => break,
-                    Err(error) => return Ended::broken(format!("protocol: {error}")),
+                    Err(error) => return Turn::Over(Ended::broken(format!("protocol: {error}"))),
                 }
+            }
+            if self.answer.is_some() && !had_answer {
+                return Turn::Answered;
             }
             match self.step().await {
                 Ok(Step::Moved) => {}
                 Ok(Step::Look) => {
                     if let Some(ended) = self.look() {
-                        return ended;
+                        return Turn::Over(ended);
                     }
                 }
-                Ok(Step::Closed) => return self.closed().await,
+                Ok(Step::Closed) => return Turn::Over(self.closed().await),
                 // It does not read any more, but may have said why.
                 Err(_) if !self.environment.out.is_empty() => {
                     self.environment.out.clear();
@@ -170,7 +176,7 @@ impl Active {
                 Err(error) => {
                     // What a Unix socket says when its other end is gone with bytes of ours unread.
                     self.untaken |= error.kind() == io::ErrorKind::ConnectionReset;
-                    return self.closed().await;
+                    return Turn::Over(self.closed().await);
                 }
             }
         }
@@ -205,14 +211,16 @@ impl Active {
                 self.stopped = Some(text);
                 return None;
             }
-            Frame::Result(result) if result.len() > RESULT_BYTES_MAX => Ended::too_large(result.len()),
-            Frame::Result(result) => Ended { outcome: Outcome::Result(result), reusable: true, lost: None },
-            // After an uncaught error the environment also says that it ends.
-            Frame::Error(error) => {
-                let reusable = self.environment.is_usable();
-                Ended { outcome: Outcome::Threw(error), reusable, lost: None }
+            Frame::Result(result) if result.len() > RESULT_BYTES_MAX => return self.answered(too_large(result.len())),
+            Frame::Result(result) => return self.answered(Outcome::Result(result)),
+            Frame::Error(error) => return self.answered(Outcome::Threw(error)),
+            Frame::ResultTooLarge { bytes } => {
+                return self.answered(too_large(usize::try_from(bytes).unwrap_or(usize::MAX)));
             }
-            Frame::ResultTooLarge { bytes } => Ended::too_large(usize::try_from(bytes).unwrap_or(usize::MAX)),
+            Frame::Done => match self.answer.take() {
+                Some(outcome) => Ended { outcome, reusable: self.environment.is_usable(), lost: None },
+                None => Ended::broken("protocol: an environment had done before it answered".into()),
+            },
             Frame::Exiting(Exiting::Deadline) => self.timed_out(),
             Frame::Exiting(Exiting::OutOfMemory) => self.out_of_memory(),
             Frame::Exiting(Exiting::Code(code)) => Ended::broken(Exit::Code(code).to_string()),
@@ -220,11 +228,22 @@ impl Active {
             Frame::InitFailed(error) => Ended { outcome: Outcome::InitFailed(error), reusable: false, lost: None },
             Frame::Ready { .. } => return None,
             Frame::Lingers => return None,
-            Frame::Invoke { .. } | Frame::Door | Frame::Inspector | Frame::Shutdown(_) => {
+            Frame::Invoke { .. } | Frame::Door | Frame::Inspector | Frame::Shutdown(_) | Frame::Report(_) => {
                 Ended::broken("protocol: an environment sent an invocation".into())
             }
         };
         Some(ended)
+    }
+
+    /// An engine has done with its answer. Programs say when they have.
+    fn answered(&mut self, outcome: Outcome) -> Option<Ended> {
+        if self.environment.child.household.is_some() {
+            self.answer.get_or_insert(outcome);
+            return None;
+        }
+        // After an uncaught error the environment also says that it ends.
+        let reusable = !matches!(outcome, Outcome::Threw(_)) || self.environment.is_usable();
+        Some(Ended { outcome, reusable, lost: None })
     }
 
     /// The environment cuts its log itself; this is for one that does not.
@@ -258,7 +277,7 @@ impl Active {
             return Some(self.timed_out());
         }
         let Environment { pace, near, child, memory, .. } = &mut self.environment;
-        near.let_go(child.pid);
+        near.let_go(child.tasks());
         // A process that is gone closes its socket, which is met by the next step.
         let Some(clock) = pace.cpu_time(child) else {
             self.watch.looked(now, Duration::ZERO);
@@ -296,6 +315,7 @@ impl Active {
         }
         let reason = exit.map_or_else(|| "connection closed".to_owned(), |exit| exit.to_string());
         let lost = match (self.untaken, self.spoke) {
+            _ if self.answer.is_some() => None,
             (true, _) => Some(Lost::Before),
             (false, false) => Some(Lost::Silent),
             (false, true) => None,
@@ -315,9 +335,24 @@ impl Active {
         Ended { outcome: Outcome::ExceededMemory { memory_mb, used_mb }, reusable: false, lost: None }
     }
 
-    fn finish(mut self, ended: Ended) -> (Invocation, Option<Lost>) {
+    /// The invocation for whoever waits for the answer only.
+    fn so_far(&mut self) -> Invocation {
+        let now = Instant::now();
+        let outcome = self.answer.clone().expect("called when there is one");
+        let (duration, init) = (now - self.started, self.start.duration());
+        let (memory_used_mb, log_tail) =
+            (self.environment.memory.max_mb(now), log_tail(&self.log_tail, &self.log.clone().freeze()));
+        Invocation { id: self.id, outcome, duration, init, memory_used_mb, log_tail }
+    }
+
+    fn finish(mut self, mut ended: Ended) -> (Invocation, Option<Lost>) {
         self.environment.pace.release(&self.environment.child);
         self.environment.near.end();
+        let has_crashed = matches!(ended.outcome, Outcome::Crashed { .. });
+        // A runtime that ends after its answer has answered.
+        if has_crashed && let Some(answer) = self.answer.take() {
+            ended.outcome = answer;
+        }
         let now = Instant::now();
         let duration = now - self.started;
         let memory_used_mb = match ended.outcome {
@@ -336,26 +371,18 @@ impl Active {
         let report = Report { id: self.id, duration, memory_mb, memory_used_mb, start: self.start, failure };
         log::put_end(&mut self.log, &report);
         self.flush_log();
-        let Active { core, mut environment, id, start, log_tail, .. } = self;
+        self.environment.report(&report, &ended.outcome);
+        let Active { core, mut environment, id, start, log_tail, answer, .. } = self;
         if ended.reusable {
             environment.rest();
             core.pool.give_back(environment);
-        } else if matches!(ended.outcome, Outcome::Crashed { .. }) {
+        } else if has_crashed {
             environment.end(Reason::Failure);
         }
         let init = start.duration();
-        let invocation = Invocation { id, outcome: ended.outcome, duration, init, memory_used_mb, log_tail };
+        let outcome = answer.unwrap_or(ended.outcome);
+        let invocation = Invocation { id, outcome, duration, init, memory_used_mb, log_tail };
         (invocation, ended.lost)
-    }
-}
-
-impl Ended {
-    fn broken(reason: String) -> Ended {
-        Ended { outcome: Outcome::Crashed { reason }, reusable: false, lost: None }
-    }
-
-    fn too_large(bytes: usize) -> Ended {
-        Ended { outcome: Outcome::ResultTooLarge { bytes, limit: RESULT_BYTES_MAX }, reusable: true, lost: None }
     }
 }
 

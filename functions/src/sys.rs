@@ -24,7 +24,7 @@ pub(crate) struct Packet {
 }
 
 /// Sends one packet, without blocking.
-pub(crate) fn send_packet(socket: BorrowedFd<'_>, bytes: &[u8], attached: Option<BorrowedFd<'_>>) -> io::Result<()> {
+pub(crate) fn send_packet(socket: BorrowedFd<'_>, bytes: &[u8], attached: &[BorrowedFd<'_>]) -> io::Result<()> {
     let descriptors: Vec<RawFd> = attached.iter().map(AsRawFd::as_raw_fd).collect();
     let rights = [ControlMessage::ScmRights(&descriptors)];
     let messages = if descriptors.is_empty() { &rights[..0] } else { &rights[..] };
@@ -90,6 +90,13 @@ pub(crate) fn set_nice(thread: i32, nice: i32) -> bool {
     let Ok(thread) = libc::id_t::try_from(thread) else { return false };
     // SAFETY: no memory is passed.
     unsafe { libc::setpriority(libc::PRIO_PROCESS, thread, nice) == 0 }
+}
+
+/// The same for every thread of every process of a group.
+pub(crate) fn set_nice_of_group(group: i32, nice: i32) -> bool {
+    let Ok(group) = libc::id_t::try_from(group) else { return false };
+    // SAFETY: no memory is passed.
+    unsafe { libc::setpriority(libc::PRIO_PGRP, group, nice) == 0 }
 }
 
 /// The nice value of the calling thread.

@@ -1,6 +1,7 @@
 //! One zygote for each program that functions need, started when the first
 //! function needs it; an interpreter for each function in Python.
 
+use crate::bytecode::COMPILE_MAX;
 use crate::config::FunctionConfig;
 use crate::functions::SandboxDemand;
 use crate::program::{Engines, Program};
@@ -8,6 +9,7 @@ use crate::zygote::{Zygote, ZygoteError};
 use environment::{Layer, LayerState};
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{Mutex, OnceCell};
 
 /// All zygotes of a PoP.
@@ -16,6 +18,8 @@ pub(crate) struct Zygotes {
     engines: Engines,
     /// What each must find on this machine.
     demand: SandboxDemand,
+    /// For compiling one Python package.
+    compile_max: parking_lot::Mutex<Duration>,
     /// One may still be starting.
     running: Mutex<HashMap<Program, Arc<OnceCell<Arc<Zygote>>>>>,
 }
@@ -26,7 +30,7 @@ impl Zygotes {
         let program = Program::JavaScript { binary: engines.javascript.clone() };
         let zygote = start(&program, demand).await?;
         let running = Mutex::new(HashMap::from([(program, Arc::new(OnceCell::new_with(Some(zygote))))]));
-        Ok(Zygotes { engines, demand, running })
+        Ok(Zygotes { engines, demand, compile_max: parking_lot::Mutex::new(COMPILE_MAX), running })
     }
 
     /// The one that this function's processes are copied from. One that cannot be started is tried again by
@@ -39,6 +43,15 @@ impl Zygotes {
             Some((_, reason)) if !config.layers.is_empty() => Err(ZygoteError::Layers(reason)),
             _ => Ok(zygote),
         }
+    }
+
+    /// How long compiling one Python package may take.
+    pub(crate) fn compile_max(&self) -> Duration {
+        *self.compile_max.lock()
+    }
+
+    pub(crate) fn bound_compiling(&self, time_max: Duration) {
+        *self.compile_max.lock() = time_max;
     }
 
     /// Ends those that no function uses any more, but the one for JavaScript.

@@ -19,10 +19,10 @@ use tokio::sync::Mutex;
 /// Waits for the first frame on an environment's socket, which brings the one that sessions come over.
 pub(crate) fn receive(stream: &UnixStream) -> anyhow::Result<UnixStream> {
     let mut frame = [0; FRAME_BYTES];
-    let (length, attached) = receive_attached(stream, &mut frame, MsgFlags::MSG_WAITALL)?;
+    let (length, mut attached) = receive_attached(stream, &mut frame, MsgFlags::MSG_WAITALL)?;
     let mut decoder = FrameDecoder::default();
     decoder.buffer().extend_from_slice(&frame[..length]);
-    match (decoder.next_frame()?, attached) {
+    match (decoder.next_frame()?, attached.pop()) {
         (Some(Frame::Inspector), Some(socket)) => Ok(socket.into()),
         (first, _) => bail!("the first frame is {first:?}"),
     }

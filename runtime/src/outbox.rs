@@ -58,6 +58,17 @@ impl Outbox {
         self.write_waiting()
     }
 
+    /// Writes everything, `frames` last, in one write.
+    ///
+    /// # Errors
+    /// As `send`.
+    pub fn send_all(&mut self, frames: &[Frame]) -> std::io::Result<()> {
+        for frame in frames {
+            frame.encode(&mut self.waiting).map_err(std::io::Error::other)?;
+        }
+        self.write_waiting()
+    }
+
     /// Writes `frames`, as many as are within their limit, behind what waits: in one write, so that a PoP that
     /// reads an error then sees the end behind it, too.
     pub fn send_last(&mut self, frames: &[Frame]) {

@@ -7,7 +7,7 @@ use crate::control::Control;
 use crate::failure::during;
 use crate::filter::{self, Stage};
 use crate::landlock::{self, Places};
-use crate::listener::{self, Forks};
+use crate::listener::{self, Forks, Listening};
 use crate::mount;
 use crate::namespaces::{self, Ground, Held, INSIDE};
 use crate::privileges;
@@ -99,11 +99,12 @@ impl Cell {
             return Ok(());
         }
         let listener = if self.plan.network {
+            let listening = if self.code.has_programs() { Listening::Asked } else { Listening::Never };
             let forks = match *self.code {
                 Code::Native(_) => Forks::Asked,
                 Code::Text | Code::Programs(_) => Forks::Unasked,
             };
-            Some(listener::listen(forks).map_err(failed(Layer::Network))?)
+            Some(listener::listen(forks, listening).map_err(failed(Layer::Network))?)
         } else {
             listener::refuse_the_unknown().map_err(failed(Layer::SystemCalls))?;
             None
@@ -111,6 +112,9 @@ impl Cell {
         let controls = &[OWN_CONTROL, ZYGOTE_CONTROL];
         filter::enter(Stage::Template { controls }, &self.code).map_err(failed(Layer::SystemCalls))?;
         if let Some(listener) = listener {
+            if let Some(sockets) = self.held.as_mut().and_then(|held| held.sockets.take()) {
+                zygote.send(&ControlReply::Sockets { id }, Some(sockets.as_fd())).map_err(failed(Layer::Network))?;
+            }
             let listening = ControlReply::Listening { id };
             zygote.send(&listening, Some(listener.as_fd())).map_err(failed(Layer::Network))?;
         }
@@ -164,7 +168,11 @@ impl Cell {
         if let Some(held) = &mut self.held {
             held.life = moved_up(&held.life)?;
             held.queue = moved_up(&held.queue)?;
+            if let Some(sockets) = &mut held.sockets {
+                *sockets = moved_up(sockets)?;
+            }
             open.extend([held.life.as_fd(), held.queue.as_fd()]);
+            open.extend(held.sockets.iter().map(|sockets| sockets.as_fd()));
         }
         close_standard_streams()?;
         privileges::close_all_but(&open)

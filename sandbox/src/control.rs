@@ -43,7 +43,7 @@ impl Control {
         let Some(length) = self.next_length()? else { return Ok(None) };
         let mut packet = Packet(vec![0; length]);
         match receive_attached(&self.socket, &mut packet.0, MsgFlags::empty()) {
-            Ok((_, descriptor)) => Ok(Some((Request::read(packet)?, descriptor))),
+            Ok((_, mut attached)) => Ok(Some((Request::read(packet)?, attached.pop()))),
             Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Ok(None),
             Err(error) => Err(error),
         }

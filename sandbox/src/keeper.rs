@@ -1,5 +1,5 @@
 //! The first process of a cell's namespaces. It runs no user code: it makes
-//! `/tmp` directories ahead of need, reaps what its namespace leaves behind, and
+//! `/tmp` directories ahead of need and sockets when the PoP asks for them, reaps what its namespace leaves behind, and
 //! ends, and everything in the namespace with it, when the PoP is gone or
 //! nothing else is left.
 
@@ -7,6 +7,7 @@ use crate::failure::during;
 use crate::fork::{self, exit_now};
 use crate::mount;
 use crate::privileges;
+use crate::sockets;
 use crate::tmp::{self, Quota};
 use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
@@ -26,12 +27,14 @@ pub(crate) struct Keeper {
     pub(crate) pop: OwnedFd,
     pub(crate) queue: OwnedFd,
     pub(crate) quota: Quota,
+    /// Where the PoP asks for sockets of the namespaces' own network, if programs may listen there.
+    pub(crate) asked: Option<OwnedFd>,
 }
 
 impl Keeper {
     /// Mounts what only a process inside can and keeps the namespaces. `ready` takes one zero byte
     /// when they are ready, or the reason why not.
-    pub(crate) fn run(&self, new_root: &Path, ready: OwnedFd) -> ! {
+    pub(crate) fn run(mut self, new_root: &Path, ready: OwnedFd) -> ! {
         let prepared = self.prepare(new_root, &ready);
         let mut ready = File::from(ready);
         // Whoever waits for the word reads the end instead when it cannot be written.
@@ -47,7 +50,9 @@ impl Keeper {
     }
 
     fn prepare(&self, new_root: &Path, ready: &OwnedFd) -> io::Result<()> {
-        privileges::close_all_but(&[self.life.as_fd(), self.pop.as_fd(), self.queue.as_fd(), ready.as_fd()])?;
+        let mut kept = vec![self.life.as_fd(), self.pop.as_fd(), self.queue.as_fd(), ready.as_fd()];
+        kept.extend(self.asked.iter().map(AsFd::as_fd));
+        privileges::close_all_but(&kept)?;
         let _ = nix::sys::prctl::set_name(c"selvedge-keeper");
         nix::sys::prctl::set_no_new_privs().map_err(during("no new privileges"))?;
         // Own processes only, and of those only what a process may inspect anyway.
@@ -58,7 +63,7 @@ impl Keeper {
         privileges::keep_mounting_only()
     }
 
-    fn keep(&self) -> io::Result<()> {
+    fn keep(&mut self) -> io::Result<()> {
         let mut ends = SigSet::empty();
         ends.add(Signal::SIGCHLD);
         ends.thread_block()?;
@@ -71,25 +76,43 @@ impl Keeper {
                 PollFd::new(self.pop.as_fd(), PollFlags::POLLIN),
                 PollFd::new(ends.as_fd(), PollFlags::POLLIN),
             ];
+            let mut more = Vec::new();
+            if let Some(asked) = &self.asked {
+                more.push(Work::Socket);
+                waits.push(PollFd::new(asked.as_fd(), PollFlags::POLLIN));
+            }
             if wanted {
+                more.push(Work::Tmp);
                 waits.push(PollFd::new(self.queue.as_fd(), PollFlags::POLLOUT));
             }
             match poll(&mut waits, PollTimeout::NONE) {
                 Ok(_) | Err(Errno::EINTR) => {}
                 Err(error) => return Err(error.into()),
             }
-            let seen = |index: usize| waits.get(index).is_some_and(|wait| wait.any().unwrap_or(true));
-            if seen(0) || seen(1) {
+            let seen: Vec<bool> = waits.iter().map(|wait| wait.any().unwrap_or(true)).collect();
+            if seen[0] || seen[1] {
                 return Ok(());
             }
-            if seen(2) {
+            if seen[2] {
                 while ends.read_signal()?.is_some() {}
                 while fork::reap().is_some() {}
             }
-            if seen(3) {
-                wanted = self.refill(&mut spare)?;
+            for work in more.into_iter().zip(&seen[3..]).filter_map(|(work, seen)| seen.then_some(work)) {
+                match work {
+                    Work::Tmp => wanted = self.refill(&mut spare)?,
+                    Work::Socket => self.make_socket()?,
+                }
             }
         }
+    }
+
+    fn make_socket(&mut self) -> io::Result<()> {
+        if let Some(asked) = &self.asked
+            && !sockets::answer(asked.as_fd())?
+        {
+            self.asked = None;
+        }
+        Ok(())
     }
 
     /// False when nobody will ask again: an environment that loads its own code asks once, and no
@@ -110,6 +133,13 @@ impl Keeper {
         }
         Ok(true)
     }
+}
+
+/// What a keeper is asked for.
+#[derive(Clone, Copy)]
+enum Work {
+    Tmp,
+    Socket,
 }
 
 const EXIT_BROKEN: i32 = 70;

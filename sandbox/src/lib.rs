@@ -15,12 +15,14 @@ mod fork;
 mod keeper;
 mod landlock;
 mod listener;
+mod loopback;
 mod mount;
 mod namespaces;
 mod privileges;
 mod probe;
 mod request;
 mod root;
+mod sockets;
 mod tmp;
 
 pub use attached::receive_attached;

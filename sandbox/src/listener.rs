@@ -15,6 +15,13 @@ pub(crate) enum Forks {
     Unasked,
 }
 
+/// Whether programs may ask for a socket to listen; no list has it otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Listening {
+    Asked,
+    Never,
+}
+
 /// Adds a filter to this thread.
 pub(crate) fn install(program: &[sock_filter]) -> io::Result<()> {
     seccomp(program, 0).map(|_| ())
@@ -36,8 +43,11 @@ pub(crate) fn refuse_the_unknown() -> io::Result<()> {
 
 /// The same, and sends the network calls of this process and its copies to the returned listener, and where
 /// they are to be asked for, forks.
-pub(crate) fn listen(forks: Forks) -> io::Result<OwnedFd> {
-    let network = [libc::SYS_socket, libc::SYS_connect, libc::SYS_bind];
+pub(crate) fn listen(forks: Forks, listening: Listening) -> io::Result<OwnedFd> {
+    let mut network = vec![libc::SYS_socket, libc::SYS_connect, libc::SYS_bind];
+    if listening == Listening::Asked {
+        network.push(libc::SYS_listen);
+    }
     let descriptor = seccomp(&program(&network, forks), libc::SECCOMP_FILTER_FLAG_NEW_LISTENER)
         .map_err(during("network listener"))?;
     Ok(adopt(descriptor))

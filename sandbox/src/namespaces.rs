@@ -7,9 +7,11 @@ use crate::code::Code;
 use crate::failure::during;
 use crate::fork::{self, Side};
 use crate::keeper::Keeper;
+use crate::loopback;
 use crate::privileges;
 use crate::probe::Wish;
 use crate::root::{self, NEW_ROOT, Sources};
+use crate::sockets;
 use crate::tmp::{self, Quota};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::stat::{Mode, umask};
@@ -62,6 +64,8 @@ pub(crate) struct Held {
     pub(crate) life: OwnedFd,
     /// Where environments take their `/tmp` from.
     pub(crate) queue: OwnedFd,
+    /// Where the PoP asks the keeper for sockets of the namespaces' own network, on its way there: programs listen.
+    pub(crate) sockets: Option<OwnedFd>,
 }
 
 /// Which process this is after [`make`].
@@ -78,6 +82,11 @@ pub(crate) fn make(wanted: Wanted<'_>) -> io::Result<Made> {
         enter_user_namespace(Seen { user: 0, group: 0 })?;
     }
     unshare(flags(&wanted)).map_err(during("namespaces"))?;
+    let listens = wanted.empty_network.is_some() && wanted.code.has_programs();
+    if listens {
+        // Where that is not allowed there is no address to listen at.
+        let _ = loopback::take_up();
+    }
     // No name of the machine is inside either.
     privileges::hide_host_name();
     let sources = Sources::open(wanted.wish, wanted.code)?;
@@ -87,12 +96,14 @@ pub(crate) fn make(wanted: Wanted<'_>) -> io::Result<Made> {
     let (life_seen, life) = pipe2(cloexec).map_err(during("pipe"))?;
     let (said, ready) = pipe2(cloexec).map_err(during("pipe"))?;
     let (offers, queue) = tmp::queue()?;
+    let (asked, sockets) =
+        if listens { sockets::pair().map(|(asked, asks)| (Some(asked), Some(asks)))? } else { (None, None) };
     let quota = wanted.ground.quota(wanted.wish.tmp_mb);
-    let keeper = Keeper { life: life_seen, pop: wanted.pop, queue: offers, quota };
+    let keeper = Keeper { life: life_seen, pop: wanted.pop, queue: offers, quota, asked };
     match fork::fork_again()? {
         Side::Child => {
             // The keeper's copies would tell it that somebody lives.
-            drop((life, queue, said));
+            drop((life, queue, said, sockets));
             keeper.run(Path::new(NEW_ROOT), ready)
         }
         Side::Parent(_) => drop((keeper, ready)),
@@ -100,7 +111,7 @@ pub(crate) fn make(wanted: Wanted<'_>) -> io::Result<Made> {
     wait_for_keeper(said)?;
     root::enter()?;
     match fork::fork_again()? {
-        Side::Child => Ok(Made::Child(Held { life, queue })),
+        Side::Child => Ok(Made::Child(Held { life, queue, sockets })),
         Side::Parent(pid) => Ok(Made::Helper(pid)),
     }
 }

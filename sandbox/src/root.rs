@@ -62,7 +62,10 @@ impl Sources {
         }
         let mut files: Vec<(PathBuf, Vec<u8>)> = Vec::new();
         for path in COPIED.iter().map(Path::new) {
-            if let Some(content) = short_content(path) {
+            if let Some(mut content) = short_content(path) {
+                if code.has_programs() && path == Path::new("/etc/hosts") {
+                    content.extend_from_slice(HOST_OF_PROGRAMS);
+                }
                 files.push((path.to_owned(), content));
             }
         }
@@ -165,6 +168,9 @@ const DIRECTORIES: [&str; 5] = [
 
 /// Where some systems say which of several programs is meant by a name.
 const DIRECTORIES_OF_PROGRAMS: &[&str] = &["/etc/alternatives"];
+
+/// Where extensions listen (AWS: "Lambda Telemetry API", destination).
+const HOST_OF_PROGRAMS: &[u8] = b"\n127.0.0.1 sandbox.localdomain sandbox\n";
 
 /// What shells write to and read from by name.
 const LINKS_OF_PROGRAMS: [(&str, &str); 4] = [

@@ -400,6 +400,32 @@ return count * 0.02";
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_processes_of_an_environment_have_the_weight_of_its_share() {
+    let stage = Stage::with(CpuShare::ByMemory).await;
+    let config = FunctionConfig { memory_mb: 885, ..stage.config(RUNS) };
+    let function = stage.prepare(&config).await;
+    let script = "code = '''
+import os, time
+until = time.time() + 0.4
+while time.time() < until: pass
+print(os.getpriority(os.PRIO_PROCESS, 0), flush=True)
+time.sleep(60)
+'''
+children = [subprocess.Popen([sys.executable, '-S', '-c', code], stdout=subprocess.PIPE) for _ in range(2)]
+return [int(child.stdout.readline()) for child in children]";
+    let own = run(&function, "return os.getpriority(os.PRIO_PROCESS, 0)").await;
+    let busy = run(&function, script).await;
+    let expected = own.as_i64().map(|own| own + 3);
+    // As root, or with a limit of nice values, they are lighter while they compute.
+    let is_possible = nix::unistd::geteuid().is_root();
+    let expected = if is_possible { expected } else { own.as_i64() };
+    assert_eq!(busy, json!([expected, expected]));
+    let after = "return [int(line.split()[18]) for line in (open(f'/proc/{pid}/stat').read() for pid in os.listdir('/proc') if pid.isdigit() and pid != '1')]";
+    let after = run(&function, after).await;
+    assert!(after.as_array().is_some_and(|all| all.len() >= 4 && all.iter().all(|nice| *nice == own)), "{after}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn programs_of_an_idle_environment_stand_still() {
     let stage = Stage::new().await;
     let function = stage.runs().await;
@@ -549,8 +575,7 @@ calls = {
     'settimeofday': (164, 0, 0), 'clock_settime': (227, 0, 0), 'sethostname': (170, 0, 0), 'personality': (135, 8),
     'iopl': (172, 3), 'modify_ldt': (154, 0, 0, 0), 'memfd_create': (319, 0, 0), 'shmget': (29, 0, 4096, 0o1600),
     'msgget': (68, 0, 0o1600), 'semget': (64, 0, 1, 0o1600), 'mq_open': (240, 0, 0, 0, 0), 'vmsplice': (278, 0, 0, 0, 0),
-    'setuid': (105, 0), 'setresuid': (117, 0, 0, 0), 'setgroups': (116, 0, 0), 'listen': (50, 0, 1), 'accept': (43, 0, 0, 0),
-    'accept4': (288, 0, 0, 0, 0), 'socket unix': (41, 1, 1, 0), 'socket netlink': (41, 16, 3, 0), 'socket packet': (41, 17, 3, 0),
+    'setuid': (105, 0), 'setresuid': (117, 0, 0, 0), 'setgroups': (116, 0, 0), 'socket unix': (41, 1, 1, 0), 'socket netlink': (41, 16, 3, 0), 'socket packet': (41, 17, 3, 0),
     'socket vsock': (41, 40, 1, 0), 'socket raw': (41, 2, 3, 1), 'setsockopt of a device': (54, 0, 1, 25, 0, 0),
     'ioctl of interfaces': (16, 0, 0x8912, 0), 'ioctl that types': (16, 0, 0x5412, 0),
 }
@@ -611,7 +636,6 @@ async fn programs_reach_their_runtime_api_and_what_their_policy_allows() {
     assert_eq!(run(&function, later).await, json!(["EINPROGRESS", 0]));
     // A datagram there is no connection to it.
     assert_eq!(run(&function, "socket.socket(type=socket.SOCK_DGRAM).connect(('127.0.0.1', 9001))").await, "EACCES");
-    assert_eq!(run(&function, "socket.socket().bind(('127.0.0.1', 8080))").await, "EACCES");
     let log = stage.log().await;
     assert!(log.contains(&format!("network: 127.0.0.1:{own} refused: loopback addresses are denied")), "{log}");
 }
@@ -631,11 +655,13 @@ for _ in range(50):
 return len(held)";
     assert_eq!(run(&function, flood).await, 150);
     assert_eq!(run(&function, "return 1").await, 1);
-    // Never asks again: the invocation is over at its deadline.
+    // Never asks again: it has answered, and the environment is over at the deadline.
     let silent = "call('POST', f'invocation/{id}/response', '1')\ntime.sleep(60)";
-    let outcome = ask(&function, silent).await.outcome;
-    assert_eq!(outcome, Outcome::TimedOut { timeout_ms: 2_000 });
-    assert_eq!(run(&function, "return 1").await, 1);
+    let answered = function.invoke_whole(json!(silent).to_string().into()).await;
+    assert!(result(&answered) == 1 && answered.duration >= Duration::from_secs(2), "{answered:?}");
+    let next = ask(&function, "return 1").await;
+    assert!(result(&next) == 1 && next.init.is_some(), "another environment");
+    assert!(stage.log().await.contains(&format!("{} Task timed out after 2.00 seconds", answered.id)));
 }
 
 #[test]

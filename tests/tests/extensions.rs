@@ -15,13 +15,13 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// A function of a custom runtime with a layer that has one extension.
-struct Stage {
+pub(crate) struct Stage {
     directory: TempDir,
     functions: Arc<Functions>,
 }
 
 impl Stage {
-    async fn new() -> Stage {
+    pub(crate) async fn new() -> Stage {
         let directory = tempfile::tempdir().expect("temporary files can be made");
         let functions = Functions::start(Options {
             engines: engines(),
@@ -35,7 +35,7 @@ impl Stage {
         Stage { functions: functions.await.expect("the zygote starts"), directory }
     }
 
-    async fn prepare(&self, bootstrap: &str, extension: &str) -> Arc<Function> {
+    pub(crate) async fn prepare(&self, bootstrap: &str, extension: &str) -> Arc<Function> {
         let (package, layer) = (self.directory.path().join("code"), self.directory.path().join("layer"));
         put_bootstrap(&package, bootstrap.as_bytes());
         put_bootstrap(&layer.join("extensions"), extension.as_bytes());
@@ -63,17 +63,17 @@ impl Stage {
     }
 
     /// The function's log once everything is written.
-    async fn log(self) -> String {
+    pub(crate) async fn log(self) -> String {
         self.functions.stop().await;
         std::fs::read_to_string(self.directory.path().join("state/logs/f.log")).unwrap_or_default()
     }
 }
 
-async fn ask(function: &Function, event: &str) -> Invocation {
+pub(crate) async fn ask(function: &Function, event: &str) -> Invocation {
     function.invoke(json!(event).to_string().into()).await
 }
 
-fn result(invocation: &Invocation) -> Value {
+pub(crate) fn result(invocation: &Invocation) -> Value {
     match &invocation.outcome {
         Outcome::Result(bytes) => serde_json::from_slice(bytes).expect("results are JSON"),
         other => panic!("{other:?}"),
@@ -151,17 +151,40 @@ async fn an_extension_is_told_why_its_environment_ends() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_invocation_is_over_when_its_extensions_have_done() {
     let stage = Stage::new().await;
-    let function = stage.prepare(RUNS, &watches("time.sleep(0.4)")).await;
+    let function = stage.prepare(RUNS, &watches("time.sleep(1)")).await;
+    let began = Instant::now();
     let invocation = ask(&function, "return 1").await;
-    assert_eq!(result(&invocation), 1);
-    assert!(invocation.duration >= Duration::from_millis(400), "{:?}", invocation.duration);
+    let took = began.elapsed() - invocation.init.expect("a new environment");
+    assert!(result(&invocation) == 1 && took < Duration::from_millis(900), "the answer does not wait: {took:?}");
+    // Until then its environment is not free.
+    let next = ask(&function, "return 2").await;
+    assert!(result(&next) == 2 && next.init.is_some(), "{next:?}");
+    let whole = function.invoke_whole(json!("return 3").to_string().into()).await;
+    assert!(result(&whole) == 3 && whole.duration >= Duration::from_secs(1), "{whole:?}");
+    let again = ask(&function, "return 4").await;
+    assert!(again.init.is_none(), "it is free again");
+    let log = stage.log().await;
+    let report = log.lines().find(|line| line.starts_with(&format!("REPORT RequestId: {}", invocation.id)));
+    let report = report.expect("the end of the PoP waits for it");
+    let duration = report.split_once("Duration: ").and_then(|(_, rest)| rest.split(' ').next());
+    assert!(duration.and_then(|ms| ms.parse().ok()) >= Some(1000.0), "{report}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn extensions_have_what_the_invocation_s_timeout_leaves() {
     let hangs = Stage::new().await;
     let function = hangs.prepare(RUNS, &watches("time.sleep(60)")).await;
-    assert_eq!(ask(&function, "return 1").await.outcome, Outcome::TimedOut { timeout_ms: 2_000 });
+    let answered = ask(&function, "return 1").await;
+    assert_eq!(result(&answered), 1);
+    let whole = function.invoke_whole(json!("return 1").to_string().into()).await;
+    assert!(result(&whole) == 1 && whole.duration >= Duration::from_secs(2), "{whole:?}");
     // One that does not end is ended.
     let began = Instant::now();
-    hangs.functions.stop().await;
+    let log = hangs.log().await;
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    assert!(log.contains(&format!("{} Task timed out after 2.00 seconds", answered.id)), "{log}");
+    let report = log.lines().find(|line| line.starts_with(&format!("REPORT RequestId: {}", answered.id)));
+    assert!(report.is_some_and(|report| report.ends_with("Status: timeout")), "{log}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -211,8 +234,6 @@ before = [
     extension('GET', '/2020-01-01/extension/event/next'),
     extension('GET', '/2020-01-01/extension/event/next', None, {'Lambda-Extension-Identifier': 'x'}),
     extension('GET', '/2020-01-01/extension/event/next', None, {'Lambda-Extension-Identifier': '3fb1a7f4-0000-4000-8000-000000000000'}),
-    extension('PUT', '/2022-07-01/telemetry', '{}'),
-    extension('PUT', '/2020-08-15/logs', '{}'),
 ]
 
 if __name__ == \"__main__\":
@@ -229,8 +250,6 @@ if __name__ == \"__main__\":
         [403, "Extension.MissingExtensionIdentifier"],
         [403, "Extension.InvalidExtensionIdentifier"],
         [403, "Extension.UnknownExtensionIdentifier"],
-        [202, "Telemetry.NotSupported"],
-        [202, "Logs.NotSupported"],
         [403, "Extension.RegistrationClosed"],
     ]);
     assert_eq!(answer, expected);

@@ -151,6 +151,57 @@ def lambda_handler(event, context):
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_function_has_a_hash_seed_of_its_own() {
+    let stage = Stage::new().await;
+    let code = "
+import os
+LOADED = hash('x')
+
+
+def lambda_handler(event, context):
+    return [hash('x'), hash(b'x'), LOADED, {'x': 1}['x'], os.getpid()]
+";
+    let once = Scaling { idle_max: Duration::ZERO, ..Scaling::default() };
+    let mut seen = BTreeSet::new();
+    for name in ["one", "two", "three"] {
+        let (name, scaling) = (name.to_owned(), once.clone());
+        let function = stage.prepare(&FunctionConfig { name, scaling, ..stage.config(code) }).await;
+        let (first, again) = (ask(&function, &json!({})).await, ask(&function, &json!({})).await);
+        let (first, again) = (result(&first), result(&again));
+        assert!(first[0] == first[2] && first[3] == 1 && first[0] != first[1].as_i64().map_or(0, |hash| hash + 1));
+        assert_eq!(first[0], again[0], "a function's environments are copies of one process");
+        assert!(seen.insert(first[0].as_i64()), "{seen:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn compiling_a_package_stops_at_its_bound() {
+    let stage = Stage::new().await;
+    let config = stage.config("def lambda_handler(event, context):\n    return 'runs'\n");
+    let package = config.package.path().join("pkg");
+    std::fs::create_dir(&package).expect("writable");
+    // Seconds of work.
+    let module = "x = [1, (2, 3), {4: 5}, lambda y: y + 1]\n".repeat(2_000);
+    for number in 0..600 {
+        std::fs::write(package.join(format!("m{number}.py")), &module).expect("writable");
+    }
+    stage.functions.bound_compiling(Duration::from_millis(400));
+    let began = Instant::now();
+    let function = stage.prepare(&config).await;
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    assert_eq!(result(&ask(&function, &json!({})).await), "runs");
+    let installed = std::fs::read_dir(stage.directory.path().join("state/packages")).expect("packages are there");
+    let installed = installed.map(|entry| entry.expect("readable").path()).next().expect("one package");
+    let names = |directory: PathBuf| -> Vec<String> {
+        let entries = std::fs::read_dir(directory).into_iter().flatten();
+        entries.map(|entry| entry.expect("readable").file_name().to_string_lossy().into_owned()).collect()
+    };
+    assert!(names(installed.join("pkg/__pycache__")).len() < 600, "not all of it");
+    let marks = names(installed.join("__pycache__"));
+    assert!(!marks.iter().any(|name| name.starts_with("compiled.")), "{marks:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_log_has_lambda_s_lines() {
     let stage = Stage::new().await;
     let code = "

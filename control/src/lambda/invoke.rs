@@ -45,7 +45,8 @@ pub(super) async fn invoke(plane: &Arc<Plane>, name: &str, request: Request) -> 
         return Ok(Answer::empty(StatusCode::NO_CONTENT));
     }
     let (number, function) = chosen(plane, &named.name, named.qualifier.as_deref()).await?;
-    answer(&function.invoke(event).await, &number, tail)
+    let invocation = if tail { function.invoke_whole(event).await } else { function.invoke(event).await };
+    answer(&invocation, &number, tail)
 }
 
 /// The version that one invocation of a function runs, ready to run.

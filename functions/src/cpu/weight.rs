@@ -7,7 +7,7 @@
 //! (`LimitNICE=` of a systemd unit) that reaches the PoP's own. Where that is
 //! missing weights stay as they are.
 
-use super::threads;
+use super::{Tasks, threads};
 use crate::sys;
 use std::sync::LazyLock;
 
@@ -26,19 +26,19 @@ impl Weight {
         Some(Weight { step: step(share), is_low: false })
     }
 
-    /// From now on process `pid` has the weight of its share.
-    pub(super) fn lower(&mut self, pid: i32) {
+    /// From now on they have the weight of their share.
+    pub(super) fn lower(&mut self, tasks: Tasks<'_>) {
         if let (false, Some(usual)) = (self.is_low, *USUAL) {
             self.is_low = true;
-            set(pid, usual + self.step);
+            set(tasks, usual + self.step);
         }
     }
 
-    /// It has the usual weight again.
-    pub(super) fn raise(&mut self, pid: i32) {
+    /// They have the usual weight again.
+    pub(super) fn raise(&mut self, tasks: Tasks<'_>) {
         if let (true, Some(usual)) = (self.is_low, *USUAL) {
             self.is_low = false;
-            set(pid, usual);
+            set(tasks, usual);
         }
     }
 }
@@ -48,9 +48,13 @@ pub(super) fn is_possible() -> bool {
     USUAL.is_some()
 }
 
-fn set(pid: i32, nice: i32) {
-    for thread in threads(pid) {
-        sys::set_nice(thread, nice);
+fn set(tasks: Tasks<'_>, nice: i32) {
+    match tasks.household {
+        // Whoever is started meanwhile has the weight of who started it.
+        Some(household) => household.set_nice(nice),
+        None => threads(tasks.pid).for_each(|thread| {
+            sys::set_nice(thread, nice);
+        }),
     }
 }
 
@@ -95,9 +99,10 @@ mod tests {
             after_name.split(' ').nth(16).unwrap().parse::<i32>().unwrap()
         };
         let mut weight = Weight::of(0.5).unwrap();
-        weight.lower(pid);
+        let tasks = Tasks { pid, household: None };
+        weight.lower(tasks);
         assert_eq!(nice(), usual + 3);
-        weight.raise(pid);
+        weight.raise(tasks);
         assert_eq!(nice(), usual);
         child.kill().unwrap();
         child.wait().unwrap();

@@ -1,7 +1,7 @@
 //! How a function's environments are made: forked, then waited for where they
 //! have something to do first, and why there is none.
 
-use super::{Core, FORK_ATTEMPTS};
+use super::Core;
 use crate::channel::Channel;
 use crate::connection::{Environment, Forked};
 use crate::cpu::Pace;
@@ -11,10 +11,10 @@ use crate::log::{self, Failure, Start};
 use crate::network::{Caller, Door};
 use crate::parent::{ForkError, Parent};
 use crate::phase::Phase;
-use crate::pool::Place;
+use crate::pool::{Place, Refused};
 use crate::template::{BuildError, Kind};
 use bytes::BytesMut;
-use environment::{ControlRequest, Frame, Language, Manifest, Outcome, Suspension};
+use environment::{ControlRequest, Frame, Language, Manifest, Outcome, Suspension, Throttle};
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
@@ -26,6 +26,13 @@ pub(super) struct NotCreated {
     pub(super) outcome: Outcome,
     /// What it had waited for.
     pub(super) phase: Phase,
+}
+
+impl From<Refused> for NotCreated {
+    fn from(refused: Refused) -> NotCreated {
+        let outcome = Outcome::Throttled(Throttle::NoEnvironment(refused.to_string()));
+        NotCreated { outcome, phase: Phase::Init }
+    }
 }
 
 impl From<BuildError> for NotCreated {
@@ -148,3 +155,5 @@ impl Core {
         ready
     }
 }
+
+pub(super) const FORK_ATTEMPTS: usize = 3;

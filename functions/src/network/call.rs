@@ -5,7 +5,7 @@ use super::notification::{Notification, disconnect, socket};
 use super::policy::Refusal;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use nix::sys::socket::{self, MsgFlags, SockType, SockaddrStorage, getsockopt, sockopt};
+use nix::sys::socket::{self, Backlog, MsgFlags, SockType, SockaddrStorage, getsockopt, sockopt};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
@@ -15,6 +15,7 @@ pub(super) enum Call {
     Connect { to: Address },
     Bind { to: Address },
     Send { to: Address, bytes: Vec<u8> },
+    Listen { backlog: i32 },
 }
 
 /// An address as the caller passed it.
@@ -30,6 +31,7 @@ pub(super) enum Address {
 pub(super) enum Refused {
     Peer(SocketAddr, Refusal),
     Listening(SocketAddr),
+    ListeningUnbound,
     Process,
 }
 
@@ -42,6 +44,7 @@ impl Call {
                 Ok(Call::Socket { family: int(notification.arguments[0]), kind: int(second), protocol: int(third) })
             }
             libc::SYS_connect => Ok(Call::Connect { to: address(notification, second, third)? }),
+            libc::SYS_listen => Ok(Call::Listen { backlog: int(second) }),
             libc::SYS_bind => Ok(Call::Bind { to: address(notification, second, third)? }),
             libc::SYS_sendto => {
                 let to = address(notification, fifth, sixth)?;
@@ -75,6 +78,17 @@ pub(super) fn bind(own: &OwnedFd, to: SocketAddr) -> Result<(), Errno> {
         return Err(Errno::EACCES);
     }
     socket::bind(own.as_raw_fd(), &SockaddrStorage::from(SocketAddr::new(to.ip(), 0)))
+}
+
+/// Binds a socket of an environment's own network.
+pub(super) fn bind_to(own: &OwnedFd, to: SocketAddr) -> Result<(), Errno> {
+    socket::bind(own.as_raw_fd(), &SockaddrStorage::from(to))
+}
+
+/// Lets such a socket listen.
+pub(super) fn listen(own: &OwnedFd, backlog: i32) -> Result<(), Errno> {
+    let backlog = Backlog::new(backlog).unwrap_or(Backlog::MAXCONN);
+    socket::listen(own, backlog)
 }
 
 /// Sends one datagram, without waiting for room: datagrams may be lost, and the guard has others to answer.

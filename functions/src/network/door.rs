@@ -3,7 +3,8 @@
 //! connected to a listener on loopback that is opened for it alone, and the
 //! other end of the connection is handed into the environment, where the
 //! Runtime API is served. Whoever else connects to the listener in the moment
-//! that it exists is turned away: only the caller's socket has its port.
+//! that it exists is turned away: only the caller's socket has its port. Connections
+//! to programs that listen in the environment go the same way, and on from inside.
 
 use super::call::Address;
 use crate::sys::send_packet;
@@ -62,8 +63,9 @@ impl Knock {
         self.at
     }
 
-    /// Waits for the connection of `own` and hands its other end over.
-    pub(super) async fn hand_over(self, own: &OwnedFd) -> Result<(), Errno> {
+    /// Waits for the connection of `own` and hands its other end over; with the one `inside`, a connection to
+    /// whoever listens in the environment's own network, that both are made one.
+    pub(super) async fn hand_over(self, own: &OwnedFd, inside: Option<&OwnedFd>) -> Result<(), Errno> {
         let expected = port(own)?;
         let listener = tokio::net::TcpListener::from_std(self.listener).map_err(|error| errno(&error))?;
         let arrival = async {
@@ -76,7 +78,9 @@ impl Knock {
         };
         let arrived = tokio::time::timeout(ARRIVAL_MAX, arrival).await.map_err(|_| Errno::ETIMEDOUT)?;
         let stream = arrived.map_err(|error| errno(&error))?;
-        let handed = send_packet(self.door.socket.as_fd(), &[0], Some(stream.as_fd()));
+        let mut attached = vec![stream.as_fd()];
+        attached.extend(inside.map(AsFd::as_fd));
+        let handed = send_packet(self.door.socket.as_fd(), &[u8::from(inside.is_some())], &attached);
         handed.map_err(|_| Errno::ECONNREFUSED)
     }
 }
@@ -122,7 +126,7 @@ mod tests {
         let stranger = TcpStream::connect(knock.at()).unwrap();
         let mut own = TcpStream::connect(knock.at()).unwrap();
         let descriptor = own.try_clone().unwrap().into();
-        knock.hand_over(&descriptor).await.unwrap();
+        knock.hand_over(&descriptor, None).await.unwrap();
         own.write_all(b"hello").unwrap();
         let packet = receive_packet(inside.as_fd(), &mut [0; 8]).unwrap();
         let mut arrived = TcpStream::from(packet.attached.unwrap());

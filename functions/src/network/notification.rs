@@ -92,6 +92,30 @@ impl Notification {
         }
     }
 
+    /// Puts `socket` in the place of the caller's own, under the same number and with the same flags.
+    pub(super) fn exchange(&self, listener: BorrowedFd<'_>, socket: &OwnedFd) -> Result<(), Errno> {
+        let number = RawFd::try_from(self.arguments[0] & 0xffff_ffff).map_err(|_| Errno::EBADF)?;
+        let request = libc::seccomp_notif_addfd {
+            id: self.id,
+            flags: u32::try_from(libc::SECCOMP_ADDFD_FLAG_SETFD).expect("a small flag"),
+            srcfd: socket.as_raw_fd().cast_unsigned(),
+            newfd: number.cast_unsigned(),
+            newfd_flags: self.close_on_exec(number)?.cast_unsigned(),
+        };
+        // SAFETY: the request takes a pointer to that structure.
+        let added = unsafe { libc::ioctl(listener.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_ADDFD, &raw const request) };
+        if added < 0 { Err(Errno::last()) } else { Ok(()) }
+    }
+
+    /// `O_CLOEXEC` if the caller's descriptor has it.
+    fn close_on_exec(&self, number: RawFd) -> Result<libc::c_int, Errno> {
+        let about =
+            std::fs::read_to_string(format!("/proc/{}/fdinfo/{number}", self.thread)).map_err(|_| Errno::EBADF)?;
+        let flags = about.lines().find_map(|line| line.strip_prefix("flags:"));
+        let flags = flags.and_then(|octal| i32::from_str_radix(octal.trim(), 8).ok()).ok_or(Errno::EBADF)?;
+        Ok(flags & libc::O_CLOEXEC)
+    }
+
     /// Bytes of the caller's memory, at most `length`; the call fails when not all can be read.
     pub(super) fn read(&self, address: u64, length: usize) -> Result<Vec<u8>, Errno> {
         let mut bytes = vec![0_u8; length];
@@ -134,6 +158,23 @@ fn open(call: libc::c_long, first: i64, second: i64) -> Result<OwnedFd, Errno> {
         Ok(number) if number >= 0 => Ok(unsafe { OwnedFd::from_raw_fd(number) }),
         _ => Err(Errno::last()),
     }
+}
+
+/// The network namespace of a socket, by a number that no other has.
+pub(super) fn network_of(socket: BorrowedFd<'_>) -> Result<u64, Errno> {
+    let mut cookie = 0_u64;
+    let mut length = libc::socklen_t::try_from(size_of_val(&cookie)).map_err(|_| Errno::EINVAL)?;
+    // SAFETY: the value and its length are live locals, and the length is the value's.
+    let got = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_NETNS_COOKIE,
+            (&raw mut cookie).cast(),
+            &raw mut length,
+        )
+    };
+    Errno::result(got).map(|_| cookie)
 }
 
 /// A socket of the machine's own network, of the kind the caller asked for.

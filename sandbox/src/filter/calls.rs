@@ -214,12 +214,16 @@ pub(super) const TEMPLATE: &[c_long] = &[
     libc::SYS_wait4,
 ];
 
-/// Starting programs, waiting for them and ending them: only where an environment is more than one process.
+/// Starting programs, waiting for them and ending them, and listening to each other: only where an environment is more than one process.
 /// Some are a template's, too.
 pub(super) const PROGRAMS: &[c_long] = &[
+    libc::SYS_accept,
+    libc::SYS_accept4,
     libc::SYS_execve,
     libc::SYS_execveat,
     libc::SYS_kill,
+    // Whether a socket may is the PoP's to decide.
+    libc::SYS_listen,
     libc::SYS_prlimit64,
     libc::SYS_setrlimit,
     libc::SYS_sched_get_priority_max,

@@ -1,0 +1,229 @@
+//! Programs of one environment listen to each other on a loopback of their own,
+//! which leads nowhere and which nobody else reaches.
+
+use environment::{Outcome, Runtime};
+use functions::{
+    CpuShare, Function, FunctionConfig, Functions, Invocation, LogSink, NetworkPolicy, Options, PackageSource,
+    SandboxDemand, Scaling, SnapStart,
+};
+use selvedge_tests::custom::{RUNS, put_bootstrap};
+use selvedge_tests::edge::engines;
+use selvedge_tests::wait_for;
+use serde_json::{Value, json};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::time::Duration;
+use tempfile::TempDir;
+
+struct Stage {
+    directory: TempDir,
+    functions: Arc<Functions>,
+}
+
+impl Stage {
+    async fn new() -> Stage {
+        let directory = tempfile::tempdir().expect("temporary files can be made");
+        let functions = Functions::start(Options {
+            engines: engines(),
+            data_dir: directory.path().join("state"),
+            environments_max: 20,
+            cpu: CpuShare::Unlimited,
+            tmp_bytes_max: None,
+            sandbox: SandboxDemand::WhatThereIs,
+            log: LogSink::Files,
+        });
+        Stage { functions: functions.await.expect("the zygote starts"), directory }
+    }
+
+    async fn runs(&self, allow: &[&str]) -> Arc<Function> {
+        let package = self.directory.path().join("code");
+        put_bootstrap(&package, RUNS.as_bytes());
+        let config = FunctionConfig {
+            name: "f".to_owned(),
+            version: "1".to_owned(),
+            package: PackageSource::Directory(package),
+            layers: Vec::new(),
+            handler: "any.thing".to_owned(),
+            runtime: Runtime::ProvidedAl2023,
+            interpreter: None,
+            memory_mb: 256,
+            timeout: Duration::from_secs(20),
+            tmp_mb: 512,
+            network: NetworkPolicy::parse(allow.iter().copied()).expect("entries"),
+            variables: [].into(),
+            scaling: Scaling::default(),
+            snap_start: SnapStart::Never,
+            idempotent: false,
+        };
+        self.functions.prepare(&config).await.expect("the function can be prepared")
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.directory.path().join("state/logs/f.log")).unwrap_or_default()
+    }
+
+    /// Returns once the function's log has this.
+    async fn logged(&self, text: &str) {
+        wait_for(text, || async { self.log().contains(text).then_some(()) }).await;
+    }
+}
+
+async fn ask(function: &Function, event: &str) -> Invocation {
+    function.invoke(json!(event).to_string().into()).await
+}
+
+async fn run(function: &Function, script: &str) -> Value {
+    match ask(function, script).await.outcome {
+        Outcome::Result(bytes) => serde_json::from_slice(&bytes).expect("results are JSON"),
+        other => panic!("{script}: {other:?}"),
+    }
+}
+
+/// A port that nobody has now.
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("its address").port()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn programs_of_an_environment_listen_to_each_other() {
+    let stage = Stage::new().await;
+    let function = stage.runs(&[]).await;
+    // Both ends in one program: what is said arrives, and so does that nothing more is said.
+    let talk = "
+def talk(listener, address, family=socket.AF_INET):
+    client = socket.socket(family)
+    client.connect(address)
+    accepted, peer = listener.accept()
+    client.sendall(b'hello')
+    client.shutdown(socket.SHUT_WR)
+    heard = b''
+    while part := accepted.recv(100):
+        heard += part
+    accepted.sendall(heard.upper() * 100000)
+    accepted.close()
+    heard = b''
+    while part := client.recv(100000):
+        heard += part
+    return [peer[0], len(heard), heard[:5].decode()]
+";
+    let one = format!(
+        "{talk}listener = socket.create_server(('127.0.0.1', 8080))\nreturn [listener.getsockname(), talk(listener, ('127.0.0.1', 8080)), talk(listener, ('localhost', 8080))]"
+    );
+    let heard = json!(["127.0.0.1", 500_000, "HELLO"]);
+    assert_eq!(run(&function, &one).await, json!([["127.0.0.1", 8080], heard, heard]));
+    let any = format!(
+        "{talk}listener = socket.create_server(('', 0))\nport = listener.getsockname()[1]\nreturn [port > 1024, talk(listener, ('127.0.0.1', port)), talk(listener, ('sandbox.localdomain', port))]"
+    );
+    assert_eq!(run(&function, &any).await, json!([true, heard, heard]));
+    let both = format!(
+        "{talk}listener = socket.create_server(('::', 8081), family=socket.AF_INET6, dualstack_ipv6=True)\nreturn [talk(listener, ('::1', 8081), socket.AF_INET6), talk(listener, ('127.0.0.1', 8081))]"
+    );
+    let answer = run(&function, &both).await;
+    assert_eq!((&answer[0][1], &answer[1][1]), (&json!(500_000), &json!(500_000)), "{answer}");
+    // Without waiting, by two programs, and many at once.
+    let server = "
+code = '''
+import asyncio, sys
+async def serve(reader, writer):
+    writer.write((await reader.readline()).upper())
+    await writer.drain()
+    writer.close()
+async def main():
+    server = await asyncio.start_server(serve, '127.0.0.1', 8090)
+    print('ready', flush=True)
+    await server.serve_forever()
+asyncio.run(main())
+'''
+child = subprocess.Popen([sys.executable, '-c', code], stdout=subprocess.PIPE)
+child.stdout.readline()
+import asyncio
+async def ask(number):
+    reader, writer = await asyncio.open_connection('127.0.0.1', 8090)
+    writer.write(f'number {number}\\n'.encode())
+    return (await reader.readline()).decode()
+async def main():
+    return await asyncio.gather(*[ask(number) for number in range(100)])
+answers = asyncio.run(main())
+curl = subprocess.run(['curl', '-sS', '--http0.9', 'http://localhost:8090/'], capture_output=True, text=True)
+child.kill()
+child.wait()
+return [answers == [f'NUMBER {number}\\n' for number in range(100)], curl.stdout]";
+    assert_eq!(run(&function, server).await, json!([true, "GET / HTTP/1.1\r\n"]));
+    // A listener that is gone refuses, as without one.
+    assert_eq!(run(&function, "socket.create_connection(('127.0.0.1', 8090), 5)").await, "EACCES");
+    assert_eq!(run(&function, "return socket.create_connection((host, int(port))) is not None").await, true);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_outside_reaches_a_program_that_listens() {
+    let stage = Stage::new().await;
+    let function = stage.runs(&[]).await;
+    let port = free_port();
+    let listens = format!(
+        "listener = socket.create_server(('', {port}), family=socket.AF_INET6, dualstack_ipv6=True)\nother = socket.create_server(('127.0.0.1', {port} + 1 if {port} < 65535 else 1025))\nprint('LISTENS', flush=True)\nlistener.settimeout(2)\ntry:\n    listener.accept()\nexcept TimeoutError:\n    return 'nobody'\nreturn 'somebody'"
+    );
+    let (answer, ()) = tokio::join!(run(&function, &listens), async {
+        stage.logged("LISTENS").await;
+        let mut addresses = vec![format!("127.0.0.1:{port}"), format!("127.1.2.3:{port}"), format!("[::1]:{port}")];
+        // The machine's own addresses.
+        let found = std::process::Command::new("hostname").arg("-I").output();
+        let found = found.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+        addresses
+            .extend(found.split_whitespace().filter(|text| text.contains('.')).map(|text| format!("{text}:{port}")));
+        for address in addresses {
+            let address: SocketAddr = address.parse().expect("an address");
+            let reached = TcpStream::connect_timeout(&address, Duration::from_millis(500));
+            assert!(reached.is_err(), "{address} was reached from the machine");
+        }
+        // The machine does not even know of it.
+        let hexadecimal = format!(":{port:04X} ");
+        for table in ["/proc/net/tcp", "/proc/net/tcp6"] {
+            let sockets = std::fs::read_to_string(table).unwrap_or_default();
+            assert!(!sockets.lines().any(|line| line.contains(&hexadecimal)), "{table}");
+        }
+        // Nor does another environment of the same function, whether it listens itself or not.
+        let connects = format!("socket.create_connection(('127.0.0.1', {port}), 5)\nreturn 'open'");
+        assert_eq!(run(&function, &connects).await, "EACCES");
+        let same = format!("held = socket.create_server(('127.0.0.1', 1024))\n{connects}");
+        assert_eq!(run(&function, &same).await, "EACCES");
+        let own = format!(
+            "held = socket.create_server(('127.0.0.1', {port}))\nmade = socket.create_connection(('127.0.0.1', {port}), 5)\nheld.accept()\nreturn 'its own'"
+        );
+        assert_eq!(run(&function, &own).await, "its own");
+    });
+    assert_eq!(answer, "nobody");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_program_that_listens_reaches_nothing_more_than_before() {
+    let stage = Stage::new().await;
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let machine = listener.local_addr().expect("its address").port();
+    let function = stage.runs(&[]).await;
+    let listens = "held = socket.create_server(('127.0.0.1', 1024))\n";
+    for (script, answer) in [
+        (format!("{listens}socket.create_connection(('127.0.0.1', {machine}), 5)"), "EACCES"),
+        (format!("{listens}socket.create_connection(('10.0.0.1', 80), 5)"), "EACCES"),
+        (format!("{listens}socket.create_connection(('169.254.169.254', 80), 5)"), "EACCES"),
+        // By a socket of the environment's own network there is nothing but itself.
+        (format!("made = socket.socket()\nmade.bind(('', 0))\nmade.connect(('127.0.0.1', {machine}))"), "ECONNREFUSED"),
+        ("made = socket.socket()\nmade.bind(('', 0))\nmade.connect(('1.1.1.1', 443))".to_owned(), "ENETUNREACH"),
+        ("made = socket.socket()\nmade.bind(('', 0))\nmade.connect(('10.0.0.1', 443))".to_owned(), "EACCES"),
+        // And its Runtime API is not there, whoever takes its place.
+        ("made = socket.socket()\nmade.bind(('', 0))\nmade.connect((host, int(port)))".to_owned(), "ECONNREFUSED"),
+        ("socket.socket().listen()".to_owned(), "EACCES"),
+        ("socket.socket(type=socket.SOCK_DGRAM).listen()".to_owned(), "EACCES"),
+        ("made = socket.create_connection((host, int(port)))\nmade.listen()".to_owned(), "EACCES"),
+        ("socket.socket().bind(('10.0.0.1', 8080))".to_owned(), "EACCES"),
+        ("socket.socket().bind(('192.0.2.1', 8080))".to_owned(), "EACCES"),
+        (format!("{listens}socket.create_server(('127.0.0.1', 1024), reuse_port=False)"), "EADDRINUSE"),
+    ] {
+        assert_eq!(run(&function, &script).await, answer, "{script}");
+    }
+    // What is allowed by name is what it was.
+    let allowed = stage.runs(&[&format!("127.0.0.1:{machine}")]).await;
+    let reaches = format!("{listens}socket.create_connection(('127.0.0.1', {machine}), 5)\nreturn 'open'");
+    assert_eq!(run(&allowed, &reaches).await, "open");
+    stage.logged("network: listening refused").await;
+    stage.logged(&format!("network: 127.0.0.1:{machine} refused: loopback addresses are denied")).await;
+}
