@@ -48,7 +48,7 @@ pub(crate) fn tokio(server: &Server) -> anyhow::Result<tokio::runtime::Runtime> 
 }
 
 /// `$SELVEDGE_JS`, or the program beside this one.
-fn find() -> anyhow::Result<PathBuf> {
+pub(crate) fn find() -> anyhow::Result<PathBuf> {
     let own = std::env::current_exe().context("this program's own path is unknown")?;
     let stated = std::env::var_os(VARIABLE).map(PathBuf::from);
     choose(stated, &own)

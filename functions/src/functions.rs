@@ -21,13 +21,11 @@ use crate::zygote::ZygoteError;
 use crate::zygotes::Zygotes;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
-use std::fmt;
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
+use std::{fmt, fs, io};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 

@@ -14,7 +14,7 @@ const OWNERS: [(&str, &[&str]); 6] = [
     ("inspector", &["tokio_tungstenite"]),
 ];
 
-const CRATES: [&str; 14] = [
+const CRATES: [&str; 15] = [
     "cli",
     "control",
     "environment",
