@@ -43,6 +43,7 @@ impl Stage {
             version: "1".to_owned(),
             package: PackageSource::Directory(package),
             layers: Vec::new(),
+            key_value_stores: Vec::new(),
             handler: "any.thing".to_owned(),
             runtime: Runtime::ProvidedAl2023,
             interpreter: None,

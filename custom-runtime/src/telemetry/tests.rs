@@ -157,13 +157,13 @@ async fn a_batch_is_due_when_it_is_full_or_its_time_is_over() {
     assert!(began.elapsed() >= timeout);
     let timeout = Duration::from_secs(60);
     let buffer = Buffer::new(Buffering { items_max: 2, bytes_max: 10, timeout });
-    ["1", "2", "3"].map(|event| buffer.put(event.to_owned()));
+    ["1", "2", "3"].into_iter().for_each(|event| buffer.put(event.to_owned()));
     let began = tokio::time::Instant::now();
     assert_eq!(buffer.batch().await, ["1", "2"]);
     assert!(began.elapsed() < timeout, "full");
     buffer.flush();
     assert_eq!(buffer.batch().await, ["3"]);
-    ["123456", "123456"].map(|event| buffer.put(event.to_owned()));
+    ["123456", "123456"].into_iter().for_each(|event| buffer.put(event.to_owned()));
     assert_eq!(buffer.batch().await, ["123456"]);
     buffer.flush();
     assert_eq!(buffer.batch().await, ["123456"]);

@@ -12,6 +12,11 @@ use tempfile::TempDir;
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
+/// As the first package of a start: nothing is known yet.
+fn install(config: &FunctionConfig, packages: &Path) -> Result<Installed, PackageError> {
+    super::install(config, packages, &Known::default())
+}
+
 fn function(package: PackageSource) -> FunctionConfig {
     FunctionConfig {
         name: "f".into(),
