@@ -58,10 +58,7 @@ pub(super) fn create_from(
             return Err(ApiError::new(Code::DISTRIBUTION_EXISTS, message));
         }
         staging::check_new(records, &distribution.config)?;
-        aliases_are_free(records, &id, &distribution.config)?;
-        table::check_associations(plane, records, &distribution.config)?;
-        key::check_trusted(records, &distribution.config)?;
-        origin_access_control::check_origins(plane, records, &id, &distribution.config)?;
+        check(plane, records, &id, &distribution.config)?;
         records.put(Kind::CallerReference, "", &reference, &id)?;
         records.put(Kind::Distribution, "", &id, &distribution)?;
         shown(records, &id, &distribution)
@@ -98,10 +95,7 @@ pub(super) fn update(plane: &Plane, id: &str, request: &Request) -> Result<Answe
             return Err(ApiError::new(Code::ILLEGAL_UPDATE, "CallerReference cannot be changed"));
         }
         staging::check_change(records, id, &found.config, &config)?;
-        aliases_are_free(records, id, &config)?;
-        table::check_associations(plane, records, &config)?;
-        key::check_trusted(records, &config)?;
-        origin_access_control::check_origins(plane, records, id, &config)?;
+        check(plane, records, id, &config)?;
         (found.config, found.etag, found.modified) = (config, random_id('E'), now());
         records.put(Kind::Distribution, "", id, &found)?;
         Ok((shown(records, id, &found)?, found.etag))
@@ -179,6 +173,14 @@ pub(super) fn read(shape: &Shape, root: &str, request: &Request) -> Result<Value
         return Err(ApiError::new(Code::MALFORMED_XML, message));
     }
     shape.read(&element)
+}
+
+/// Refuses a configuration that takes what is another's, or names what is not there.
+pub(super) fn check(plane: &Plane, records: &Records<'_>, id: &str, config: &Value) -> Result<(), ApiError> {
+    aliases_are_free(records, id, config)?;
+    table::check_associations(plane, records, config)?;
+    key::check_trusted(records, config)?;
+    origin_access_control::check_origins(plane, records, id, config)
 }
 
 /// A domain belongs to one distribution.

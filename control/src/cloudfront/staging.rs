@@ -53,6 +53,7 @@ pub(super) fn promote(plane: &Plane, id: &str, request: &Request) -> Result<Answ
         for member in KEPT {
             config[member] = primary.config[member].clone();
         }
+        distribution::check(plane, records, id, &config)?;
         (primary.config, primary.etag, primary.modified) = (config, random_id('E'), now());
         records.put(Kind::Distribution, "", id, &primary)?;
         continuous_deployment::disable(plane, records, &policy)?;
