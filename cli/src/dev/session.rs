@@ -73,7 +73,8 @@ impl Session {
         if let Some(address) = self.address {
             server.http = vec![address];
         }
-        for address in server.http.iter_mut().chain(&mut server.https) {
+        let control = server.control.as_mut().map(|control| &mut control.listen);
+        for address in server.http.iter_mut().chain(&mut server.https).chain(&mut server.metrics).chain(control) {
             if !address.ip().is_loopback() {
                 address.set_ip(Ipv4Addr::LOCALHOST.into());
             }
