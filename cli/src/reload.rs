@@ -8,7 +8,7 @@ use crate::watch::{Heed, Watch};
 use anyhow::{Context, anyhow, bail};
 use control::Order;
 use deployment::{AccessControl, Added, Config, Deployment, KeyValueStore, Origin, OriginKind, Problems, Server};
-use functions::{Function, FunctionConfig, Functions, PackageDigest};
+use functions::{Function, Functions, PrepareError};
 use proxy::Live;
 use proxy::control::{Client, Invalidation};
 use proxy::directory::DirectoryOrigins;
@@ -36,42 +36,38 @@ const SETTLE: Settle = Settle { quiet: Duration::from_millis(200), max: Duration
 /// Of whole files that a person saves, one or a few.
 const SETTLE_DEV: Settle = Settle { quiet: Duration::from_millis(5), max: Duration::from_millis(500) };
 
-/// Functions that are ready, with what they were made from.
-#[derive(Default)]
+/// The functions of a deployment, ready.
 pub(crate) struct Prepared {
-    by_name: HashMap<String, Ready>,
+    by_name: HashMap<String, Arc<Function>>,
 }
 
-type Ready = (FunctionConfig, PackageDigest, Arc<Function>);
-
 impl Prepared {
-    /// Prepares the functions of a deployment; those that are in `self` already,
-    /// with the same configuration and code, stay as they are, warm.
-    pub(crate) async fn next(&self, functions: &Arc<Functions>, deployment: &Deployment) -> anyhow::Result<Prepared> {
+    /// Prepares the functions of a deployment. As long as those of the one before are held, those with the
+    /// same configuration and code stay as they are, warm.
+    pub(crate) async fn of(functions: &Arc<Functions>, deployment: &Deployment) -> anyhow::Result<Prepared> {
         let mut preparing = JoinSet::new();
         let at_once = Arc::new(Semaphore::new(available_parallelism().map_or(1, NonZero::get)));
         for (name, config) in &deployment.functions {
-            let (name, config, before) = (name.clone(), config.clone(), self.by_name.get(name).cloned());
+            let (name, config) = (name.clone(), config.clone());
             let (functions, at_once) = (Arc::clone(functions), Arc::clone(&at_once));
             preparing.spawn(async move {
                 let _one = at_once.acquire_owned().await;
-                let ready = prepare(&functions, &config, before).await;
-                (name, ready)
+                let function = functions.prepare(&config).await;
+                (name, function)
             });
         }
-        let mut all: Vec<(String, anyhow::Result<Ready>)> = preparing.join_all().await;
+        let mut all: Vec<(String, Result<Arc<Function>, PrepareError>)> = preparing.join_all().await;
         // The same error first, however long each took.
         all.sort_by(|(one, _), (other, _)| one.cmp(other));
-        let by_name = all.into_iter().map(|(name, ready)| Ok((name, ready?))).collect::<anyhow::Result<_>>()?;
+        let ready = all.into_iter().map(|(name, function)| Ok((name, function?)));
+        let by_name = ready.collect::<Result<_, PrepareError>>().map_err(|error| anyhow!("{error}"))?;
         Ok(Prepared { by_name })
     }
 
     /// The functions that `before` had not, or had with other code or configuration.
     fn renewed_since(&self, before: &Prepared) -> Vec<String> {
-        let had = |name: &str, function: &Arc<Function>| {
-            before.by_name.get(name).is_some_and(|(_, _, other)| Arc::ptr_eq(other, function))
-        };
-        let renewed = self.by_name.iter().filter(|(name, (_, _, function))| !had(name, function));
+        let had = |name: &str, function: &Function| before.by_name.get(name).is_some_and(|other| other.is(function));
+        let renewed = self.by_name.iter().filter(|(name, function)| !had(name, function));
         let mut names: Vec<String> = renewed.map(|(name, _)| name.clone()).collect();
         names.sort_unstable();
         names
@@ -81,7 +77,7 @@ impl Prepared {
     async fn broken(&self, names: &[String]) -> Vec<String> {
         let mut broken = Vec::new();
         for name in names {
-            if let Some((_, _, function)) = self.by_name.get(name)
+            if let Some(function) = self.by_name.get(name)
                 && function.init_error().await.is_some()
             {
                 broken.push(name.clone());
@@ -92,23 +88,8 @@ impl Prepared {
 
     /// For [`Live`].
     pub(crate) fn functions(&self) -> HashMap<String, Arc<Function>> {
-        self.by_name.iter().map(|(name, (_, _, function))| (name.clone(), Arc::clone(function))).collect()
+        self.by_name.clone()
     }
-}
-
-/// One function, as it was `before` when nothing of it changed.
-async fn prepare(functions: &Arc<Functions>, config: &FunctionConfig, before: Option<Ready>) -> anyhow::Result<Ready> {
-    let checked = config.clone();
-    let known = functions.known();
-    let package = tokio::task::spawn_blocking(move || functions::check_package_of(&checked, &known))
-        .await
-        .context("the check of a package panicked")?
-        .map_err(|error| anyhow!("function {}: {error}", config.name))?;
-    if let Some(ready) = before.filter(|(was, digest, _)| was == config && *digest == package) {
-        return Ok(ready);
-    }
-    let function = functions.prepare(config).await.map_err(|error| anyhow!("{error}"))?;
-    Ok((config.clone(), package, function))
 }
 
 /// What a running edge was made from, and where the next deployment goes.
@@ -222,7 +203,7 @@ impl Reload {
         }
         let known = running.key_value_stores.clone();
         stores::publish(&self.functions, &deployment, |id, _| !known.contains_key(id))?;
-        let prepared = self.prepared.next(&self.functions, &deployment).await?;
+        let prepared = Prepared::of(&self.functions, &deployment).await?;
         self.directories.add(directories(&deployment)).map_err(|error| anyhow!("{error}"))?;
         let before = self.live.swap(deployment, prepared.functions());
         let renewed = prepared.renewed_since(&self.prepared);

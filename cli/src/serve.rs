@@ -87,7 +87,7 @@ pub(crate) async fn run(start: Start) -> anyhow::Result<()> {
     if let Some(plane) = &plane {
         plane.publish(&functions).map_err(|error| anyhow!("{error}"))?;
     }
-    let prepared = Prepared::default().next(&functions, &deployment).await?;
+    let prepared = Prepared::of(&functions, &deployment).await?;
     let prepare_ms = started.elapsed().as_millis();
     let (digest, count) = (deployment.digest.clone(), deployment.functions.len());
     tracing::info!(deployment = %digest, functions = count, %prepare_ms, "prepared");

@@ -55,6 +55,12 @@ impl Function {
         }
     }
 
+    /// Whether both have the same template and environments.
+    #[must_use]
+    pub fn is(&self, other: &Function) -> bool {
+        Arc::ptr_eq(&self.core, &other.core)
+    }
+
     /// How far its provisioned environments are.
     #[must_use]
     pub fn provisioned(&self) -> Provisioned {

@@ -64,6 +64,9 @@ fn entry(path: &Path, name: &str, real_root: &Path) -> Result<Entry, PackageErro
     Ok(Entry::Link { target })
 }
 
+/// Digests of files by their names in the package.
+pub(super) type Contents = BTreeMap<String, [u8; 32]>;
+
 /// SHA-256 over every entry's path, kind and content, in order of the paths; `content` is that of a file.
 pub(super) fn digest(
     listing: &Listing,
@@ -90,20 +93,28 @@ pub(super) fn digest(
     Ok(PackageDigest(hex(&hash.finalize())))
 }
 
-/// Copies the listed entries from `root` to the empty directory `to`; the digest of each file that was copied.
+/// The digest of each file.
+pub(super) fn contents(known: &Known, root: &Path, listing: &Listing) -> Result<Contents, PackageError> {
+    let files = listing.entries.iter().filter(|(_, entry)| matches!(entry, Entry::File { .. }));
+    files.map(|(name, _)| Ok((name.clone(), known.digest(&root.join(name))?))).collect()
+}
+
+/// Copies the listed entries from `root`, whose files have these contents, to the empty directory `to`; what was
+/// copied.
 pub(super) fn copy(
     known: &Known,
     (root, listing): (&Path, &Listing),
+    contents: &Contents,
     to: &Path,
-) -> Result<BTreeMap<String, [u8; 32]>, PackageError> {
-    let mut copied = BTreeMap::new();
+) -> Result<Contents, PackageError> {
+    let mut copied = Contents::new();
     for (name, entry) in &listing.entries {
         let (from, to) = (root.join(name), to.join(name));
         match entry {
             Entry::Directory => fs::create_dir(&to).map_err(PackageError::write(&to))?,
             Entry::Link { target } => std::os::unix::fs::symlink(target, &to).map_err(PackageError::write(&to))?,
             Entry::File { executable, .. } => {
-                copied.insert(name.clone(), known::copy(known, (&from, &to), *executable)?);
+                copied.insert(name.clone(), known::copy(known, (&from, &to), (contents[name], *executable))?);
             }
         }
     }

@@ -79,13 +79,14 @@ fn install_directory(
     let listing = directory::list(path)?;
     layers.fit(&listing)?;
     handler::check(config, &listing, layers)?;
-    let digest = directory::digest(&listing, |name| known.digest(&path.join(name)))?;
+    let contents = directory::contents(known, path, &listing)?;
+    let digest = directory::digest(&listing, |name| Ok(contents[name]))?;
     let installed = packages.join(&digest.0);
     if installed.is_dir() {
         return Ok((installed, digest));
     }
     let (fresh, _held) = fresh_directory(packages)?;
-    let copied = directory::copy(known, (path, &listing), fresh.path())?;
+    let copied = directory::copy(known, (path, &listing), &contents, fresh.path())?;
     let digest = directory::digest(&listing, |name| Ok(copied[name]))?;
     let installed = publish(fresh, packages, &digest)?;
     for (name, content) in copied {

@@ -85,9 +85,12 @@ fn remember<K: Eq + std::hash::Hash, V>(known: &mut HashMap<K, V>, key: K, value
     known.insert(key, value);
 }
 
-/// Copies a file, or links to a copy; its digest.
-pub(super) fn copy(known: &Known, (from, to): (&Path, &Path), executable: bool) -> Result<[u8; 32], PackageError> {
-    let digest = known.digest(from)?;
+/// Copies a file that has this content, or links to a copy; the digest of what is there then.
+pub(super) fn copy(
+    known: &Known,
+    (from, to): (&Path, &Path),
+    (digest, executable): Content,
+) -> Result<[u8; 32], PackageError> {
     if known.link(&(digest, executable), to) {
         return Ok(digest);
     }
@@ -151,15 +154,16 @@ mod tests {
         let path = |name: &str| dir.path().join(name);
         fs::write(path("source"), "text").unwrap();
         let known = Known::default();
-        let digest = copy(&known, (&path("source"), &path("first")), false).unwrap();
-        known.keep((digest, false), path("first"));
-        copy(&known, (&path("source"), &path("second")), false).unwrap();
+        let content = (known.digest(&path("source")).unwrap(), false);
+        assert_eq!(copy(&known, (&path("source"), &path("first")), content).unwrap(), content.0);
+        known.keep(content, path("first"));
+        copy(&known, (&path("source"), &path("second")), content).unwrap();
         let inode = |name: &str| fs::metadata(path(name)).unwrap().ino();
         assert_eq!(inode("first"), inode("second"));
-        copy(&known, (&path("source"), &path("program")), true).unwrap();
+        copy(&known, (&path("source"), &path("program")), (content.0, true)).unwrap();
         assert_ne!(inode("first"), inode("program"));
         fs::remove_file(path("first")).unwrap();
-        copy(&known, (&path("source"), &path("third")), false).unwrap();
+        copy(&known, (&path("source"), &path("third")), content).unwrap();
         assert_eq!(fs::read_to_string(path("third")).unwrap(), "text");
     }
 }

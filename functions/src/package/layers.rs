@@ -92,7 +92,8 @@ impl Layer<'_> {
         let (part, _held) = install::fresh_directory(packages)?;
         let digest = match self.source {
             PackageSource::Directory(path) => {
-                let copied = directory::copy(known, (path, &self.listing), part.path())?;
+                let contents = directory::contents(known, path, &self.listing)?;
+                let copied = directory::copy(known, (path, &self.listing), &contents, part.path())?;
                 directory::digest(&self.listing, |name| Ok(copied[name]))?
             }
             PackageSource::Zip(path) => {
