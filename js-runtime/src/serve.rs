@@ -125,7 +125,7 @@ impl Environment {
         Ok(environment)
     }
 
-    /// Before there is user code: what a handler's module does first can be debugged, too.
+    /// Before there is user code: whoever attaches in time can debug what a module does while it is loaded, too.
     fn let_debuggers_in(&mut self) -> anyhow::Result<()> {
         let Some(suspension) = &self.suspension else { return Ok(()) };
         let socket = debuggers::receive(&self.incoming).context("socket of the inspector")?;
