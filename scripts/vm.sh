@@ -14,8 +14,8 @@ source "$(dirname "$0")/env.sh"
 releases=("$@")
 [ ${#releases[@]} -gt 0 ] || releases=(bookworm trixie)
 vm=$HOME/.cache/selvedge/vm
-acceleration=${VM_ACCELERATION:--accel tcg,thread=multi}
-parts=${VM_PARTS:-check unit sandbox native cpu invocations groups files python custom limits hostile neighbour}
+acceleration=${VM_ACCELERATION:--accel tcg,thread=single}
+parts=${VM_PARTS:-check unit sandbox native cpu invocations groups files python custom limits bombs programs neighbour}
 mkdir -p "$vm"
 work=$(mktemp -d "$vm/run.XXXXXX")
 trap 'rm -rf "$work"' EXIT
@@ -57,13 +57,13 @@ write_programs() { # file
 # Debian with its kernel, kept between runs.
 write_debian() { # release
   local directory=$vm/$1 new=$work/$1
-  local wanted="1 $(sha256sum "$ROOT/scripts/vm/selvedge-vm.service" | cut -c 1-16)"
+  local wanted="2 $(sha256sum "$ROOT/scripts/vm/selvedge-vm.service" | cut -c 1-16)"
   [ "$(cat "$directory/made" 2>/dev/null)" != "$wanted" ] || return 0
   say "installing Debian $1 into $directory"
   mkdir -p "$new/own/etc/systemd/system"
   cp "$ROOT/scripts/vm/selvedge-vm.service" "$new/own/etc/systemd/system"
   mmdebstrap --quiet --variant=minbase \
-    --include=systemd-sysv,udev,iproute2,python3,ca-certificates,tzdata,linux-image-amd64,initramfs-tools,zstd "$1" "$new/debian.tar" \
+    --include=systemd-sysv,udev,curl,iproute2,python3,ca-certificates,tzdata,linux-image-amd64,initramfs-tools,zstd "$1" "$new/debian.tar" \
     "deb http://deb.debian.org/debian $1 main" "deb http://deb.debian.org/debian-security $1-security main"
   genext2fs -B 4096 -b 600000 -N 150000 -z -a "$new/debian.tar" -d "$new/own" "$new/disk" 2>"$new/log" || die "no disk: $(tail -n 1 "$new/log")"
   tar -xf "$new/debian.tar" -C "$new" --wildcards './boot/vmlinuz-*' './boot/initrd.img-*'

@@ -223,9 +223,9 @@ const QUOTA: &str = "cpu.max";
 const WEIGHT: &str = "cpu.weight";
 const STATISTICS: &str = "cpu.stat";
 
-/// Of the PoP with everybody who has no group of his own: the most there is, because the kernel weighs the whole
-/// group like one process, however many are in it.
-const WEIGHT_OF_POP: u32 = 10_000;
+/// Of the PoP with everybody who has no group of his own: that of ten processes, because the kernel weighs the whole
+/// group like one, however many are in it.
+const WEIGHT_OF_POP: u32 = 1_000;
 
 /// The kernel takes no less.
 const MICROSECONDS_MIN: u128 = 1_000;

@@ -12,6 +12,7 @@ run files 600 $tests/test-plays a_handler_reads_its_own a_handler_writes_to_tmp 
 run python 600 $tests/test-plays python_functions_get a_handler_has_its_own_code a_handler_starts_no_process_and
 run custom 600 $tests/test-plays a_program_has_its_own_code programs_reach_their_runtime what_a_program_may_not \
   processes_of_an_environment_are_bounded all_processes_of_an_environment_end
-run limits 600 $tests/test-plays a_promise_that_never_settles a_memory_bomb process_exit_costs
-run hostile 600 $tests/test-hostile fork-bomb custom-kills-everybody custom-stops-its-parent custom-processes-left
+run limits 600 $tests/test-plays a_promise_that_never_settles process_exit_costs
+run bombs 600 $tests/test-hostile fork-bomb
+run programs 600 $tests/test-hostile custom-
 run neighbour 600 $tests/test-plays neighbour:: --nocapture

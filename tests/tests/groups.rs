@@ -63,7 +63,7 @@ async fn a_spinning_environment_is_held_by_a_control_group_and_leaves_none() {
     let Some(delegated) = delegated(&edge).await else { return };
     let pop = delegated.join("selvedge.pop");
     assert!(read(&pop, "cgroup.procs").lines().any(|pid| pid == edge.pid().to_string()), "the edge is in {pop:?}");
-    assert_eq!(read(&pop, "cpu.weight").trim(), "10000");
+    assert_eq!(read(&pop, "cpu.weight").trim(), "1000");
     let spins = edge.get("/6000");
     let watches = async {
         let group = wait_for("a group that is held", || async {
