@@ -149,7 +149,7 @@ mod tests {
             let (mut stream, _) = listener.accept().await.unwrap();
             stream.write_all(said.as_bytes()).await.unwrap();
             // Until the other side has left.
-            while stream.write_all(said[said.len().saturating_sub(1)..].as_bytes()).await.is_ok() {
+            while stream.write_all(&said.as_bytes()[said.len().saturating_sub(1)..]).await.is_ok() {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         });

@@ -27,12 +27,15 @@ pub(super) struct ResourceKind {
     pub(super) time: Option<&'static str>,
     pub(super) missing: Code,
     /// Refuses a configuration, given what it is to take the place of.
-    pub(super) check: fn(&Plane, &Records<'_>, &str, Option<&Value>, &Value) -> Result<(), ApiError>,
+    pub(super) check: Check,
     /// Refuses the end of one that is needed.
     pub(super) expect_unused: fn(&Records<'_>, &str) -> Result<(), ApiError>,
     /// The content of its element in a list.
     pub(super) summary: fn(&ResourceKind, &str, &Resource) -> String,
 }
+
+/// The plane and its records, an id, the configuration before, and the one that is wanted.
+type Check = fn(&Plane, &Records<'_>, &str, Option<&Value>, &Value) -> Result<(), ApiError>;
 
 /// One of them.
 #[derive(Clone, Debug, Deserialize, Serialize)]

@@ -83,9 +83,8 @@ impl Own {
             loop {
                 let mut ready = keeper.readable().await?;
                 let mut word = [0];
-                match ready.try_io(|socket| receive_packet(socket.get_ref().as_fd(), &mut word)) {
-                    Ok(packet) => return packet.map(|packet| (word, packet)),
-                    Err(_) => {}
+                if let Ok(packet) = ready.try_io(|socket| receive_packet(socket.get_ref().as_fd(), &mut word)) {
+                    return packet.map(|packet| (word, packet));
                 }
             }
         });
