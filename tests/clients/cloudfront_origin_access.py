@@ -132,6 +132,10 @@ def bare():
     for nth in range(99):
         create(str(nth))
     refused("TooManyOriginAccessControls", 400, create, "one more")
+    for nth in range(99):
+        cf.create_distribution(DistributionConfig={**distribution(control, f"d{nth}"), "Enabled": False})
+    one_more = {**distribution(control, "one-more"), "Enabled": False}
+    refused("TooManyDistributionsAssociatedToOriginAccessControl", 400, cf.create_distribution, DistributionConfig=one_more)
 
 
 if os.environ["STEP"] != "bare":
