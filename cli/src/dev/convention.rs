@@ -8,7 +8,7 @@ use anyhow::{Context, bail, ensure};
 use std::fmt::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use toml::Value;
 
 /// A handler's file and what belongs to it.
@@ -21,6 +21,8 @@ pub(crate) struct Convention {
     /// The file as a handler's name has it: without its extension.
     module: String,
     language: Language,
+    /// When it is not the usual one.
+    runtime: Option<&'static str>,
     args: ConventionArgs,
 }
 
@@ -88,7 +90,8 @@ impl Convention {
         for variable in &args.variables {
             ensure!(variable.contains('='), "--env {variable}: NAME=VALUE is meant");
         }
-        Ok(Convention { package, file, module, language, args })
+        let runtime = (language == Language::Python).then(python);
+        Ok(Convention { package, file, module, language, runtime, args })
     }
 
     /// The file of the handler.
@@ -198,8 +201,8 @@ impl Convention {
         let code = quoted(&self.package.to_string_lossy());
         let handler = quoted(&format!("{}.{}", self.module, hook.name));
         let _ = writeln!(text, "[functions.{}]\ncode = {code}\nhandler = {handler}", hook.event.name());
-        if self.language == Language::Python {
-            let _ = writeln!(text, "runtime = {}", quoted(python()));
+        if let Some(runtime) = self.runtime {
+            let _ = writeln!(text, "runtime = {}", quoted(runtime));
         }
         if !self.args.network.is_empty() {
             let allow: Vec<String> = self.args.network.iter().map(|address| quoted(address)).collect();
@@ -288,11 +291,14 @@ fn words(text: &str) -> Vec<String> {
     text.split(|c: char| !c.is_alphanumeric() && c != '_').map(str::to_owned).collect()
 }
 
-/// The newest interpreter on the search path that functions can have.
+/// The newest interpreter that functions can have and that starts here.
 fn python() -> &'static str {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let is_there = |name: &&&str| std::env::split_paths(&path).any(|directory| directory.join(name).is_file());
-    PYTHONS.iter().find(is_there).unwrap_or(&PYTHONS[0])
+    let starts = |name: &&&str| {
+        let mut command = Command::new(name);
+        command.args(["-I", "-c", ""]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.status().is_ok_and(|status| status.success())
+    };
+    PYTHONS.iter().find(starts).unwrap_or(&PYTHONS[0])
 }
 
 fn quoted(text: &str) -> String {

@@ -5,7 +5,7 @@
 use super::Project;
 use super::convention::{Export, Place};
 use super::place::Sources;
-use super::story::Story;
+use super::story::{Story, is_call, is_runtimes};
 use super::terminal::{Style, Terminal};
 use crate::dev::shown;
 use anyhow::Context;
@@ -171,12 +171,16 @@ impl Session {
 fn page(error: &EdgeError, sources: &Sources) -> String {
     let status = error.status;
     let mut text = format!("{} {}\n\n", status.as_u16(), status.canonical_reason().unwrap_or("Error"));
-    let reason: Vec<&str> = error.reason.lines().collect();
-    for line in &reason {
+    let mut lines = error.reason.lines();
+    let said = lines.next().unwrap_or_default();
+    let frame = error.reason.lines().find_map(|line| sources.frame(None, line));
+    // A trace begins with what was said.
+    let trace = lines.filter(|line| !said.ends_with(line.trim_start()) && !is_runtimes(line));
+    for line in std::iter::once(said).chain(trace.filter(|line| frame.is_none() || is_call(line))) {
         text.push_str(&sources.named(line));
         text.push('\n');
     }
-    if let Some(frame) = reason.iter().find_map(|line| sources.frame(None, line)) {
+    if let Some(frame) = frame {
         text.push('\n');
         text.push_str(&frame);
     }

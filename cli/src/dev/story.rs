@@ -84,16 +84,28 @@ impl Story {
         let Logged { error_type, error_message, stack } = logged;
         let mut told = vec![prefix(function), (Style::Bad, error_type.clone())];
         told.push((Style::Plain, format!(": {}", error_message.replace('\n', "\n  "))));
-        // The first line says what was said; the runtime's own lines say nothing to whoever wrote the handler.
+        let frame = stack.iter().find_map(|line| self.sources.frame(Some(function), line));
+        // The first line says what was said, and the lines of the source are better than the one of a syntax error.
         let said = stack.iter().skip(1 + error_message.matches('\n').count());
-        for line in said.filter(|line| !RUNTIME.iter().any(|own| line.contains(own))) {
+        let said = said.filter(|line| frame.is_none() || is_call(line)).filter(|line| !is_runtimes(line));
+        for line in said {
             told.push((Style::Dim, format!("\n{}", self.sources.named(line))));
         }
-        if let Some(frame) = stack.iter().find_map(|line| self.sources.frame(Some(function), line)) {
+        if let Some(frame) = frame {
             told.push((Style::Plain, format!("\n{}", indented(&frame))));
         }
         told
     }
+}
+
+/// Whether a line of a stack says where somebody was called.
+pub(super) fn is_call(line: &str) -> bool {
+    line.trim_start().starts_with("at ")
+}
+
+/// Whether it is one of the runtime's own, which say nothing to whoever wrote the handler.
+pub(super) fn is_runtimes(line: &str) -> bool {
+    RUNTIME.iter().any(|own| line.contains(own))
 }
 
 fn prefix(function: &str) -> (Style, String) {
