@@ -122,6 +122,11 @@ impl Reload {
                 None
             }
         };
+        if let (Some(watch), Some(_)) = (&mut watch, &self.dev) {
+            // What was saved since the start was not heard.
+            watch.follow(&self.file, &self.live.load().deployment);
+            let _ = sender.try_send(());
+        }
         loop {
             if let Some(watch) = &mut watch {
                 watch.follow(&self.file, &self.live.load().deployment);

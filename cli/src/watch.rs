@@ -53,11 +53,13 @@ impl Watch {
         let mut files: Vec<&Path> = credentials(deployment).chain(stores).collect();
         files.push(file);
         relevant.extend(files.iter().map(|file| file.to_path_buf()));
-        for path in self.watched.drain(..) {
+        let places = places(&files, &sources);
+        for path in self.watched.drain(..).filter(|path| !places.contains_key(path)) {
             // Gone with what it watched.
             let _ = self.watcher.unwatch(&path);
         }
-        for (path, mode) in places(&files, &sources) {
+        // What is watched already is not let go of meanwhile: a change would go unheard.
+        for (path, mode) in places {
             match self.watcher.watch(&path, mode) {
                 Ok(()) => self.watched.push(path),
                 Err(error) => tracing::warn!(path = %path.display(), %error, "cannot watch; use SIGHUP after changes"),
@@ -197,6 +199,35 @@ mod tests {
         fs::write(dir.join("code/.new.tmp"), "export const handler = 2;").unwrap();
         assert!(tokio::time::timeout(Duration::from_millis(200), changes.recv()).await.is_err());
         fs::rename(dir.join("code/.new.tmp"), dir.join("code/index.mjs")).unwrap();
+        assert!(hears(&mut changes).await);
+    }
+
+    #[tokio::test]
+    async fn nothing_goes_unheard_while_it_follows_again() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = root.path().canonicalize().unwrap();
+        fs::create_dir(dir.join("code")).unwrap();
+        fs::write(dir.join("code/index.mjs"), "export const handler = 1;").unwrap();
+        let file = dir.join("selvedge.toml");
+        fs::write(&file, "[functions.f]\ncode = 'code'\n").unwrap();
+        let deployment = deployment::load(&file).unwrap().deployment;
+        let (sender, mut changes) = mpsc::channel(1);
+        let mut watch = Watch::start(sender, Heed::Saves).unwrap();
+        watch.follow(&file, &deployment);
+        let saved = dir.join("code/index.mjs");
+        for nth in 0..50 {
+            let (saved, text) = (saved.clone(), format!("export const handler = {nth};"));
+            let save = std::thread::spawn(move || fs::write(saved, text).unwrap());
+            watch.follow(&file, &deployment);
+            save.join().unwrap();
+            assert!(hears(&mut changes).await, "save {nth}");
+        }
+        // A directory that takes the place of another one is followed from then on.
+        fs::rename(dir.join("code"), dir.join("old")).unwrap();
+        fs::create_dir(dir.join("code")).unwrap();
+        while tokio::time::timeout(Duration::from_millis(200), changes.recv()).await.is_ok() {}
+        watch.follow(&file, &deployment);
+        fs::write(&saved, "export const handler = 'new';").unwrap();
         assert!(hears(&mut changes).await);
     }
 }

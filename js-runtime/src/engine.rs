@@ -16,7 +16,7 @@ mod sources;
 mod stop;
 pub(crate) mod transpile;
 mod turn;
-mod typescript;
+pub(crate) mod typescript;
 
 use crate::snapshot::Snapshot;
 use bytes::Bytes;

@@ -1,8 +1,10 @@
 //! `selvedge-js exports FILE`: the names that a module exports, read from its
 //! text, without running it. `selvedge dev` asks.
 
+use crate::engine::typescript::TypeScript;
+use crate::engine::typescript::names::is_typescript;
 use anyhow::{Context, anyhow};
-use deno_ast::{MediaType, ParseParams};
+use deno_ast::{MediaType, ParseParams, ParsedSource};
 use deno_core::url::Url;
 use std::path::Path;
 
@@ -13,18 +15,28 @@ use std::path::Path;
 pub fn of(file: &Path) -> anyhow::Result<Vec<String>> {
     let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
     let file = std::path::absolute(file)?;
+    let parsed = parse(&file, text, MediaType::from_path(&file))?;
+    if !parsed.compute_is_script() {
+        return Ok(parsed.analyze_es_runtime_exports().exports);
+    }
+    if !is_typescript(&file) {
+        return Ok(parsed.analyze_cjs().exports);
+    }
+    let code = TypeScript::default().code(&file, || false).map_err(|error| anyhow!("{error}"))?;
+    Ok(parse(&file, code, MediaType::Cjs)?.analyze_cjs().exports)
+}
+
+fn parse(file: &Path, text: String, media_type: MediaType) -> anyhow::Result<ParsedSource> {
+    let specifier = Url::from_file_path(file).map_err(|()| anyhow!("{} has no URL", file.display()))?;
     let parsed = deno_ast::parse_program(ParseParams {
-        specifier: Url::from_file_path(&file).map_err(|()| anyhow!("{} has no URL", file.display()))?,
+        specifier,
         text: text.into(),
-        media_type: MediaType::from_path(&file),
+        media_type,
         capture_tokens: true,
         scope_analysis: false,
         maybe_syntax: None,
-    })?;
-    Ok(match parsed.compute_is_script() {
-        true => parsed.analyze_cjs().exports,
-        false => parsed.analyze_es_runtime_exports().exports,
-    })
+    });
+    Ok(parsed?)
 }
 
 #[cfg(test)]

@@ -1,3 +1,5 @@
+//! Which file is a handler, what of it runs when, and that what is made up is a configuration.
+
 use super::*;
 
 fn args() -> ConventionArgs {
