@@ -101,7 +101,7 @@ pub(super) fn copy(
 }
 
 /// Files that are known, at most: about 200 bytes each.
-const FILES_MAX: usize = 500_000;
+const FILES_MAX: usize = 200_000;
 const SETTLED: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
