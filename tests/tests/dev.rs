@@ -148,6 +148,7 @@ async fn a_configuration_is_served_as_it_is_written_to_this_machine_only() {
 }
 
 /// The promise is 100 ms with the release build on a quiet machine; this one may be busy.
+#[expect(clippy::print_stdout, reason = "the number is what a person runs it for")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_save_answers_soon() {
     let dev = Dev::start(&[("index.ts", ANSWER)], &[]).await;
