@@ -118,8 +118,17 @@ fn invoke(function: &Arc<Function>, event: Value) -> JoinHandle<Invocation> {
     tokio::spawn(async move { function.invoke(Bytes::from(event.to_string())).await })
 }
 
+/// What comes within the time that a test waits.
+async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(WAIT_MAX, future).await.unwrap_or_else(|_| panic!("waited in vain for {what}"))
+}
+
+async fn outcome(invocation: JoinHandle<Invocation>) -> Outcome {
+    soon("the end of an invocation", invocation).await.unwrap().outcome
+}
+
 async fn result(invocation: JoinHandle<Invocation>) -> Value {
-    match invocation.await.unwrap().outcome {
+    match outcome(invocation).await {
         Outcome::Result(bytes) => serde_json::from_slice(&bytes).unwrap(),
         other => panic!("{other:?}"),
     }
@@ -196,8 +205,8 @@ async fn detaching_lets_a_stopped_handler_go_on_and_the_next_one_has_its_limits_
     drop(debugger);
     assert_eq!(result(invocation).await, "done");
 
-    let timed_out = invoke(&function, json!({ "wait": true })).await.unwrap();
-    assert!(matches!(timed_out.outcome, Outcome::TimedOut { timeout_ms: 1_000 }), "{:?}", timed_out.outcome);
+    let timed_out = outcome(invoke(&function, json!({ "wait": true }))).await;
+    assert!(matches!(timed_out, Outcome::TimedOut { timeout_ms: 1_000 }), "{timed_out:?}");
     // What ended is another target's now.
     wait_for("another target", || async {
         let targets = workshop.targets().await;
@@ -257,7 +266,7 @@ async fn commonjs_is_debugged_from_its_first_line_and_its_stacks_follow_source_m
     let location = &debugger.event("Debugger.paused").await["callFrames"][0]["location"];
     assert_eq!((&location["lineNumber"], &location["columnNumber"]), (&at["lineNumber"], &at["columnNumber"]));
     debugger.call("Debugger.resume", json!({})).await;
-    match invocation.await.unwrap().outcome {
+    match outcome(invocation).await {
         Outcome::Threw(error) => assert!(error.trace[1].contains("index.ts:41:"), "{:?}", error.trace),
         other => panic!("{other:?}"),
     }
@@ -464,7 +473,7 @@ async fn a_request_stops_at_a_breakpoint_in_typescript_and_is_answered_when_it_g
     let code = debugger.call("Debugger.getScriptSource", source).await["scriptSource"].as_str().unwrap().to_owned();
     let line = code.lines().position(|line| line.trim_start().starts_with("return")).unwrap();
     let at = json!({ "url": parsed["url"], "lineNumber": line });
-    debugger.call("Debugger.setBreakpointByUrl", at).await;
+    let set = debugger.call("Debugger.setBreakpointByUrl", at).await;
 
     let dev = Arc::new(dev);
     let asking = Arc::clone(&dev);
@@ -477,12 +486,13 @@ async fn a_request_stops_at_a_breakpoint_in_typescript_and_is_answered_when_it_g
     let uri = json!({ "callFrameId": frame["callFrameId"], "expression": "uri" });
     assert_eq!(debugger.call("Debugger.evaluateOnCallFrame", uri).await["result"]["value"], "/page");
     debugger.call("Debugger.resume", json!({})).await;
-    let answer = answer.await.unwrap();
+    let answer = soon("the answer", answer).await.unwrap();
     assert_eq!((answer.status, answer.text()), (200, "at /page".to_owned()));
 
-    // What is saved is another target, of the same name.
+    // What is saved is another target, of the same name. Until then requests meet the one before.
+    debugger.call("Debugger.removeBreakpoint", json!({ "breakpointId": set["breakpointId"] })).await;
     dev.save("index.ts", &REWRITE.replace("at $", "now at $"));
-    dev.answers("/page", "now at /page").await;
+    soon("what was saved", dev.answers("/page", "now at /page")).await;
     assert_eq!(debugger.closed().await.0, 1000);
     let mut debugger = Debugger::enable(&socket).await;
     debugger.event_where("Debugger.scriptParsed", is_it).await;
@@ -491,9 +501,9 @@ async fn a_request_stops_at_a_breakpoint_in_typescript_and_is_answered_when_it_g
     let page = wait_for("the page of the error", || async {
         let reply = dev.get("/").await;
         (reply.status == 503).then(|| reply.text())
-    })
-    .await;
+    });
+    let page = soon("the page of the error", page).await;
     assert!(page.contains("SyntaxError"), "{page}");
     dev.save("index.ts", REWRITE);
-    dev.answers("/", "at /").await;
+    soon("what was mended", dev.answers("/", "at /")).await;
 }
