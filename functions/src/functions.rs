@@ -13,6 +13,7 @@ use crate::leaving::Leaving;
 use crate::log::Log;
 use crate::manifest::manifest;
 use crate::network::NetworkGuard;
+use crate::own_directory::own_directory;
 use crate::package::{self, Known, PackageDigest, PackageError};
 use crate::pool::Capacity;
 use crate::program::Engines;
@@ -64,7 +65,9 @@ pub enum LogSink {
 /// Gets whole lines, each with its newline, after the name of the function they are of. Called by the
 /// thread that writes the logs, which waits for it.
 #[derive(Clone)]
-pub struct LineSink(pub Arc<dyn Fn(&str, &[u8]) + Send + Sync>);
+pub struct LineSink(pub Arc<TakeLines>);
+
+type TakeLines = dyn Fn(&str, &[u8]) + Send + Sync;
 
 impl fmt::Debug for LineSink {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -161,9 +164,9 @@ impl Functions {
         let data_dir = &options.data_dir;
         fs::create_dir_all(data_dir).map_err(|source| failed(data_dir, source))?;
         let data_dir = fs::canonicalize(data_dir).map_err(|source| failed(data_dir, source))?;
-        let tmp = private_directory(&data_dir.join("tmp")).map_err(|source| failed(&data_dir.join("tmp"), source))?;
+        let tmp = own_directory(&data_dir.join("tmp")).map_err(|source| failed(&data_dir.join("tmp"), source))?;
         let stores = data_dir.join("key-value-stores");
-        let key_value_stores = private_directory(&stores).map_err(|source| failed(&stores, source))?;
+        let key_value_stores = own_directory(&stores).map_err(|source| failed(&stores, source))?;
         let key_value_stores = KeyValueStores::new(key_value_stores);
         let logs = data_dir.join("logs");
         let log = Log::start(logs.clone(), options.log).map_err(|source| failed(&logs, source))?;
@@ -302,23 +305,6 @@ impl Drop for Functions {
     fn drop(&mut self) {
         self.sweeper.abort();
     }
-}
-
-/// A directory of this process's own. Those of processes that are gone are removed.
-fn private_directory(all: &Path) -> io::Result<TempDir> {
-    fs::create_dir_all(all)?;
-    for found in fs::read_dir(all)? {
-        let found = found?;
-        let name = found.file_name();
-        let owner = name.to_str().and_then(|name| name.split('.').next());
-        if owner.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
-            let _ = fs::remove_dir_all(found.path());
-        }
-    }
-    use std::os::unix::fs::PermissionsExt;
-    let directory = tempfile::Builder::new().prefix(&format!("{}.", std::process::id())).tempdir_in(all)?;
-    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755))?;
-    Ok(directory)
 }
 
 fn living(prepared: &Prepared) -> Vec<Arc<Core>> {

@@ -21,8 +21,10 @@ use uuid::Uuid;
 /// The targets of a PoP. Cloning shares them.
 #[derive(Clone, Debug, Default)]
 pub struct Inspection {
-    targets: Arc<Mutex<Vec<(Target, Arc<Link>)>>>,
+    targets: Arc<Mutex<Vec<Reachable>>>,
 }
+
+type Reachable = (Target, Arc<Link>);
 
 /// One environment.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -23,6 +23,7 @@ mod log;
 mod log_reader;
 mod manifest;
 mod network;
+mod own_directory;
 mod package;
 mod parent;
 mod phase;

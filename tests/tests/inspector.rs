@@ -38,7 +38,7 @@ struct Workshop {
 
 impl Workshop {
     async fn open() -> Workshop {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = tempfile::tempdir().expect("temporary files can be made");
         let options = Options {
             engines: engines(),
             data_dir: directory.path().join("data"),
@@ -49,8 +49,9 @@ impl Workshop {
             log: LogSink::Files,
         };
         let inspection = Inspection::default();
-        let functions = Functions::start_inspected(options, inspection.clone()).await.unwrap();
-        let server = Server::bind("0".parse::<Address>().unwrap(), inspection).await.unwrap();
+        let functions = Functions::start_inspected(options, inspection.clone()).await.expect("the zygote starts");
+        let address = "0".parse::<Address>().expect("a port alone is an address");
+        let server = Server::bind(address, inspection).await.expect("a port is free");
         let (address, (stop, stopped)) = (server.address(), watch::channel(false));
         tokio::spawn(server.serve(stopped));
         Workshop { functions, address, stop, directory }
@@ -58,12 +59,12 @@ impl Workshop {
 
     /// Where a function's files are, without links.
     fn sources(&self, function: &str) -> PathBuf {
-        self.directory.path().canonicalize().unwrap().join(function)
+        self.directory.path().canonicalize().expect("the directory is there").join(function)
     }
 
     fn write(&self, function: &str, file: &str, text: &str) {
-        std::fs::create_dir_all(self.sources(function)).unwrap();
-        std::fs::write(self.sources(function).join(file), text).unwrap();
+        std::fs::create_dir_all(self.sources(function)).expect("the directory is writable");
+        std::fs::write(self.sources(function).join(file), text).expect("the file is writable");
     }
 
     fn config(&self, name: &str) -> FunctionConfig {
@@ -88,7 +89,7 @@ impl Workshop {
     }
 
     async fn prepare(&self, function: &str) -> Arc<Function> {
-        self.functions.prepare(&self.config(function)).await.unwrap()
+        self.functions.prepare(&self.config(function)).await.expect("the package is usable")
     }
 
     /// A function of one file.
@@ -99,8 +100,8 @@ impl Workshop {
 
     async fn targets(&self) -> Vec<Value> {
         let ask = Ask::get("/json/list").host(&self.address.to_string());
-        let reply = viewer::ask(self.address, ask).await.unwrap();
-        serde_json::from_slice(&reply.body).unwrap()
+        let reply = viewer::ask(self.address, ask).await.expect("the inspector answers");
+        serde_json::from_slice(&reply.body).expect("targets are JSON")
     }
 
     /// Where the one target of a function is.
@@ -124,12 +125,12 @@ async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
 }
 
 async fn outcome(invocation: JoinHandle<Invocation>) -> Outcome {
-    soon("the end of an invocation", invocation).await.unwrap().outcome
+    soon("the end of an invocation", invocation).await.expect("an invocation does not panic").outcome
 }
 
 async fn result(invocation: JoinHandle<Invocation>) -> Value {
     match outcome(invocation).await {
-        Outcome::Result(bytes) => serde_json::from_slice(&bytes).unwrap(),
+        Outcome::Result(bytes) => serde_json::from_slice(&bytes).expect("results are JSON"),
         other => panic!("{other:?}"),
     }
 }
@@ -391,10 +392,10 @@ export const handler = async ({ name, port }) => {
 /// What `node inspect` says, up to `text`.
 async fn until(node: &mut Child, text: &str) {
     let mut said = Vec::new();
-    let out = node.stdout.as_mut().unwrap();
+    let out = node.stdout.as_mut().expect("it is piped");
     let read = async {
         while !String::from_utf8_lossy(&said).contains(text) {
-            assert!(out.read_buf(&mut said).await.unwrap() > 0, "it ended");
+            assert!(out.read_buf(&mut said).await.expect("it can be read") > 0, "it ended");
         }
     };
     let found = tokio::time::timeout(WAIT_MAX, read).await.is_ok();
@@ -402,7 +403,8 @@ async fn until(node: &mut Child, text: &str) {
 }
 
 async fn say(node: &mut Child, line: &str) {
-    node.stdin.as_mut().unwrap().write_all(line.as_bytes()).await.unwrap();
+    let input = node.stdin.as_mut().expect("it is piped");
+    input.write_all(line.as_bytes()).await.expect("it listens");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
