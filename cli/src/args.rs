@@ -227,8 +227,8 @@ pub(crate) struct CheckArgs {
     #[arg(long, value_name = "FILE", default_value = "selvedge.toml")]
     pub(crate) config: PathBuf,
 
-    /// Instead of a configuration, try the sandbox of functions on this machine
-    #[arg(long, conflicts_with = "config")]
+    /// Instead of checking it, try the sandbox of each runtime that this machine or the configuration has
+    #[arg(long)]
     pub(crate) sandbox: bool,
 }
 

@@ -4,7 +4,7 @@
 
 use crate::channel::Channel;
 use crate::cpu::{Near, Pace};
-use crate::leaving::{Exit, Last};
+use crate::leaving::{self, Exit, Last};
 use crate::log;
 use crate::parent::Child;
 use crate::phase::Phase;
@@ -21,7 +21,6 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 /// One environment.
@@ -126,7 +125,7 @@ impl Environment {
     }
 
     /// Holds up the end of the PoP for an environment that has answered and not done, up to a bound.
-    pub(crate) fn leaving(&self) -> Option<OwnedSemaphorePermit> {
+    pub(crate) fn leaving(&self) -> Option<leaving::Place> {
         self.exit.leaving.place()
     }
 

@@ -14,12 +14,24 @@ use nix::sys::signal::Signal;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::watch;
 
 /// All that are about to end. Cloning shares them.
 #[derive(Clone, Debug)]
 pub(crate) struct Leaving {
-    places: Arc<Semaphore>,
+    count: Arc<watch::Sender<usize>>,
+}
+
+/// One that is counted. Dropping it says that it has ended.
+#[derive(Debug)]
+pub(crate) struct Place {
+    count: Arc<watch::Sender<usize>>,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.count.send_modify(|count| *count -= 1);
+    }
 }
 
 /// Those of one function, whose log has what they say last.
@@ -32,17 +44,24 @@ pub(crate) struct Exit {
 
 impl Leaving {
     pub(crate) fn new() -> Leaving {
-        Leaving { places: Arc::new(Semaphore::new(LEAVING_MAX as usize)) }
+        Leaving { count: Arc::new(watch::Sender::new(0)) }
     }
 
-    /// Returns once all have ended, or had the time to.
+    /// Returns once all have ended, or had the time to: those that had still to do when they had answered leave after
+    /// that.
     pub(crate) async fn wait(&self) {
-        let _ = tokio::time::timeout(SHUTDOWN_MAX + GRACE, self.places.acquire_many(LEAVING_MAX)).await;
+        let mut count = self.count.subscribe();
+        let _ = tokio::time::timeout(SHUTDOWN_MAX * 2 + GRACE, count.wait_for(|count| *count == 0)).await;
     }
 
     /// A place for one, if there are not too many.
-    pub(crate) fn place(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.places).try_acquire_owned().ok()
+    pub(crate) fn place(&self) -> Option<Place> {
+        let enters = |count: &mut usize| {
+            let has_room = *count < LEAVING_MAX;
+            *count += usize::from(has_room);
+            has_room
+        };
+        self.count.send_if_modified(enters).then(|| Place { count: Arc::clone(&self.count) })
     }
 }
 
@@ -57,7 +76,7 @@ pub(crate) struct Last {
     pub(crate) memory: Memory,
     pub(crate) memory_mb: u32,
     pub(crate) exit: Exit,
-    pub(crate) place: OwnedSemaphorePermit,
+    pub(crate) place: Place,
 }
 
 impl Last {
@@ -104,7 +123,7 @@ impl Exit {
 }
 
 /// More end without a word.
-const LEAVING_MAX: u32 = 10_000;
+const LEAVING_MAX: usize = 10_000;
 
 /// For an environment that ends by itself in time.
 const GRACE: Duration = Duration::from_millis(300);

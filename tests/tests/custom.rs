@@ -404,13 +404,14 @@ async fn all_processes_of_an_environment_have_the_weight_of_its_share() {
     let stage = Stage::with(CpuShare::ByMemory).await;
     let config = FunctionConfig { memory_mb: 885, ..stage.config(RUNS) };
     let function = stage.prepare(&config).await;
-    let script = "code = '''
+    let script = "import textwrap
+code = textwrap.dedent('''
 import os, time
 until = time.time() + 0.4
 while time.time() < until: pass
 print(os.getpriority(os.PRIO_PROCESS, 0), flush=True)
 time.sleep(60)
-'''
+''')
 children = [subprocess.Popen([sys.executable, '-S', '-c', code], stdout=subprocess.PIPE) for _ in range(2)]
 return [int(child.stdout.readline()) for child in children]";
     let own = run(&function, "return os.getpriority(os.PRIO_PROCESS, 0)").await;

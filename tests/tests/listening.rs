@@ -123,7 +123,8 @@ def talk(listener, address, family=socket.AF_INET):
     assert_eq!((&answer[0][1], &answer[1][1]), (&json!(500_000), &json!(500_000)), "{answer}");
     // Without waiting, by two programs, and many at once.
     let server = "
-code = '''
+import textwrap
+code = textwrap.dedent('''
 import asyncio, sys
 async def serve(reader, writer):
     writer.write((await reader.readline()).upper())
@@ -134,7 +135,7 @@ async def main():
     print('ready', flush=True)
     await server.serve_forever()
 asyncio.run(main())
-'''
+''')
 child = subprocess.Popen([sys.executable, '-c', code], stdout=subprocess.PIPE)
 child.stdout.readline()
 import asyncio
@@ -149,7 +150,7 @@ curl = subprocess.run(['curl', '-sS', '--http0.9', 'http://localhost:8090/'], ca
 child.kill()
 child.wait()
 return [answers == [f'NUMBER {number}\\n' for number in range(100)], curl.stdout]";
-    assert_eq!(run(&function, server).await, json!([true, "GET / HTTP/1.1\r\n"]));
+    assert_eq!(run(&function, server).await, json!([true, "GET / HTTP/1.1\n"]));
     // A listener that is gone refuses, as without one.
     assert_eq!(run(&function, "socket.create_connection(('127.0.0.1', 8090), 5)").await, "EACCES");
     assert_eq!(run(&function, "return socket.create_connection((host, int(port))) is not None").await, true);
