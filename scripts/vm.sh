@@ -15,7 +15,7 @@ releases=("$@")
 [ ${#releases[@]} -gt 0 ] || releases=(bookworm trixie)
 vm=$HOME/.cache/selvedge/vm
 acceleration=${VM_ACCELERATION:--accel tcg,thread=single}
-parts=${VM_PARTS:-check unit sandbox native cpu invocations groups files python custom limits bombs programs neighbour}
+parts=${VM_PARTS:-check unit sandbox native cpu invocations groups files python custom limits hostile neighbour}
 mkdir -p "$vm"
 work=$(mktemp -d "$vm/run.XXXXXX")
 trap 'rm -rf "$work"' EXIT

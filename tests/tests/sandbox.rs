@@ -323,3 +323,52 @@ async fn python_functions_get_the_whole_sandbox_or_what_there_is() {
     poor.said("sandbox: missing on this machine").await;
     assert_eq!(poor.get("/").await.text(), "alive", "{}", poor.log("p"));
 }
+
+/// Reads and writes what is not its own, and what is.
+const REACHES: &str = "import errno
+import os
+
+
+def attempt(act, *arguments):
+    try:
+        act(*arguments)
+        return 'open'
+    except OSError as error:
+        return errno.errorcode[error.errno]
+
+
+def lambda_handler(event, context):
+    place, own, tmp = os.environ['PLACE'], os.path.dirname(__file__), os.environ['TMPDIR']
+    answers = [
+        attempt(open, place + '/selvedge.toml'),
+        attempt(os.listdir, place),
+        attempt(os.listdir, '/'),
+        attempt(open, own + '/x', 'w'),
+        attempt(open, own + '/lambda_function.py'),
+        attempt(open, tmp + '/x', 'w'),
+    ]
+    return {'status': '200', 'body': ' '.join(answers)}
+";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn landlock_alone_keeps_files_where_namespaces_cannot_be_made() {
+    let checked = Command::new(program("selvedge")).args(["check", "--sandbox"]).output().expect("selvedge was built");
+    let text = String::from_utf8_lossy(&checked.stdout).into_owned();
+    let is_landlock = |line: &str| line.starts_with("landlock") && line.contains("applied");
+    if !text.lines().any(is_landlock) {
+        return;
+    }
+    let (runtime, interpreter) = interpreters().swap_remove(0);
+    let id = runtime.id();
+    let builder = Edge::builder().file("p/lambda_function.py", REACHES);
+    let function = format!(
+        "[runtimes]\n{id:?} = {interpreter:?}\n[functions.p]\ncode = \"p\"\nruntime = {id:?}\nenvironment = {{ PLACE = {:?} }}\n",
+        builder.path()
+    );
+    let mut launcher = POOR_MACHINE.to_vec();
+    launcher.push(POOR_SCRIPT);
+    let site = site("http://192.0.2.1", "hooks.viewer-request = \"p\"");
+    let edge = builder.config(&(function + &site)).launched_by(&launcher).start().await;
+    let answer = edge.get("/").await.text();
+    assert_eq!(answer, "EACCES EACCES EACCES EACCES open open", "{}", edge.log("p"));
+}
