@@ -63,7 +63,7 @@ write_debian() { # release
   mkdir -p "$new/own/etc/systemd/system"
   cp "$ROOT/scripts/vm/selvedge-vm.service" "$new/own/etc/systemd/system"
   mmdebstrap --quiet --variant=minbase \
-    --include=systemd-sysv,udev,curl,iproute2,python3,ca-certificates,tzdata,linux-image-amd64,initramfs-tools,zstd "$1" "$new/debian.tar" \
+    --include=systemd-sysv,udev,curl,python3,ca-certificates,tzdata,linux-image-amd64,initramfs-tools,zstd "$1" "$new/debian.tar" \
     "deb http://deb.debian.org/debian $1 main" "deb http://deb.debian.org/debian-security $1-security main"
   genext2fs -B 4096 -b 600000 -N 150000 -z -a "$new/debian.tar" -d "$new/own" "$new/disk" 2>"$new/log" || die "no disk: $(tail -n 1 "$new/log")"
   tar -xf "$new/debian.tar" -C "$new" --wildcards './boot/vmlinuz-*' './boot/initrd.img-*'
