@@ -3,7 +3,7 @@
 # machines with Debian's kernels: what they promise of control groups of version 2
 # and of landlock does not depend on the machine they were written on.
 # Arguments are Debian releases (default: bookworm trixie). The machines are
-# emulated, which takes about fifteen minutes each; where the processor can help,
+# emulated, which takes about ten minutes each; where the processor can help,
 # VM_ACCELERATION='-accel kvm -cpu host' is faster. VM_PARTS names parts of
 # scripts/vm/tests.sh, VM_SECONDS bounds each machine.
 set -euo pipefail
@@ -14,6 +14,7 @@ source "$(dirname "$0")/env.sh"
 releases=("$@")
 [ ${#releases[@]} -gt 0 ] || releases=(bookworm trixie)
 vm=$HOME/.cache/selvedge/vm
+# One thread for both processors: with more, QEMU 7.2 loses changes that a kernel makes to its own code.
 acceleration=${VM_ACCELERATION:--accel tcg,thread=single}
 parts=${VM_PARTS:-check unit sandbox native cpu invocations groups files python custom limits hostile neighbour}
 mkdir -p "$vm"
@@ -22,7 +23,7 @@ trap 'rm -rf "$work"' EXIT
 
 # The tests' programs, by the names of their targets.
 test_programs() {
-  cargo test --release --workspace --locked --no-run --message-format=json 2>/dev/null | python3 -c '
+  cargo test --release --workspace --locked --no-run --message-format=json | python3 -c '
 import json, sys
 wanted = {("sandbox", "lib"), ("native", "test"), ("functions", "lib"), ("invocations", "test"), ("plays", "test"), ("hostile", "test")}
 for line in sys.stdin:
@@ -44,9 +45,9 @@ write_programs() { # file
   for name in selvedge-js selvedge-js.snapshot selvedge-custom libselvedge_python.so; do
     ln -s "../release/$name" "$tree/bin/$name"
   done
-  cp "$built/examples/native" "$tree/release/examples"
   say "building the tests"
   while read -r name path; do cp "$path" "$tree/release/deps/test-$name"; done < <(test_programs)
+  cp "$built/examples/native" "$tree/release/examples"
   (cd "$ROOT" && git ls-files -z | tar --null -T - -cf -) | tar -xf - -C "$tree/source"
   printf 'ROOT=%q\nPARTS=%q\n' "$ROOT" "$parts" >"$tree/settings.sh"
   local kilobytes
