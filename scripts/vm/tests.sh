@@ -11,7 +11,7 @@ run files 600 $tests/test-plays a_handler_reads_its_own a_handler_writes_to_tmp 
   functions_run_with_what_there_is check_sandbox_prints check_sandbox_says
 run python 600 $tests/test-plays landlock_alone python_functions_get a_handler_has_its_own_code a_handler_starts_no_process_and
 run custom 600 $tests/test-plays a_program_has_its_own_code programs_reach_their_runtime what_a_program_may_not \
-  processes_of_an_environment_are_bounded all_processes_of_an_environment_end
+  processes_of_an_environment_are_bounded
 run limits 600 $tests/test-plays a_promise_that_never_settles process_exit_costs
 run hostile 300 $tests/test-hostile python-fork-bomb
 run neighbour 600 $tests/test-plays neighbour:: --nocapture
