@@ -18,6 +18,7 @@ mod listen;
 mod logs;
 mod order;
 mod outgoing;
+mod package_bucket;
 mod packages;
 mod plane;
 mod request;
@@ -33,6 +34,7 @@ pub use backup::{BackupError, backup, restore};
 pub use client::{Behavior, Client, ClientError, Deployed, NewDistribution, NewFunction, archive};
 pub use keyring::KeyError;
 pub use order::Order;
+pub use services::ServiceError;
 pub use signing::{Signer, SigningError};
 pub use store::StateError;
 
@@ -46,7 +48,6 @@ use order::Orders;
 use packages::Packages;
 use plane::Kept;
 use services::Services;
-use sigv4::CredentialsError;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -77,7 +78,7 @@ pub enum ControlError {
     #[error("{}: {source}", path.display())]
     Directory { path: PathBuf, source: io::Error },
     #[error(transparent)]
-    Credentials(#[from] CredentialsError),
+    Service(#[from] ServiceError),
     #[error("the control plane cannot listen on {address}: {source}")]
     Listen { address: SocketAddr, source: io::Error },
     #[error("requests to function URLs cannot be taken on {}: {source}", path.display())]

@@ -3,7 +3,7 @@
 //! is signed, is the caller's.
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, StatusCode};
+use http::{HeaderValue, Request, Response};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
@@ -55,7 +55,7 @@ impl Outgoing {
         &self,
         request: Request<Bytes>,
         bytes_max: usize,
-    ) -> Result<(StatusCode, Bytes), OutgoingError> {
+    ) -> Result<Response<Bytes>, OutgoingError> {
         let uri = request.uri().clone();
         let unclear = || OutgoingError::Url(uri.to_string());
         let host = uri.host().ok_or_else(unclear)?.to_owned();
@@ -75,7 +75,7 @@ impl Outgoing {
         request: Request<Bytes>,
         (host, port, is_tls): (&str, u16, bool),
         bytes_max: usize,
-    ) -> Result<(StatusCode, Bytes), OutgoingError> {
+    ) -> Result<Response<Bytes>, OutgoingError> {
         let unreachable = |source| OutgoingError::Unreachable { host: host.to_owned(), source };
         let address = host.trim_start_matches('[').trim_end_matches(']');
         let stream = TcpStream::connect((address, port)).await.map_err(unreachable)?;
@@ -109,7 +109,7 @@ async fn converse<S>(
     host: &str,
     mut request: Request<Bytes>,
     bytes_max: usize,
-) -> Result<(StatusCode, Bytes), OutgoingError>
+) -> Result<Response<Bytes>, OutgoingError>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -125,10 +125,10 @@ where
     let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
     *request.uri_mut() = target.parse().map_err(|error: http::uri::InvalidUri| broken(error.to_string()))?;
     let response = sender.send_request(request.map(Full::new)).await.map_err(|error| broken(error.to_string()))?;
-    let status = response.status();
-    let body = Limited::new(response.into_body(), bytes_max).collect().await;
+    let (parts, body) = response.into_parts();
+    let body = Limited::new(body, bytes_max).collect().await;
     let body = body.map_err(|error| broken(format!("the answer cannot be read to its end: {error}")))?;
-    Ok((status, body.to_bytes()))
+    Ok(Response::from_parts(parts, body.to_bytes()))
 }
 
 /// Of one request.

@@ -1,13 +1,15 @@
-//! The services outside of this edge that the control plane may use, and how it signs what
-//! it asks of them: queues (SQS) and topics (SNS), or what stands for them.
+//! The services outside of this edge that the control plane may use: queues (SQS) and topics
+//! (SNS), or what stands for them, with how it signs what it asks of them, and a bucket.
 
 use crate::outgoing::{Outgoing, OutgoingError};
+use crate::package_bucket::PackageBucket;
 use crate::signature;
 use bytes::Bytes;
-use deployment::{Bucket, ControlPlane, OriginAccess, Service};
+use deployment::{ControlPlane, OriginAccess, Service};
 use http::{Request, StatusCode};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use sigv4::{Credentials, CredentialsError};
+use std::fmt::Display;
+use std::sync::Arc;
 
 /// Those that the configuration names.
 #[derive(Debug)]
@@ -18,8 +20,8 @@ pub(crate) struct Services {
     pub(crate) urls: Vec<String>,
     /// What origin access controls sign with.
     pub(crate) origin_access: Option<OriginAccess>,
-    packages: Option<Packages>,
-    outgoing: Outgoing,
+    packages: Option<PackageBucket>,
+    outgoing: Arc<Outgoing>,
 }
 
 /// One service.
@@ -29,23 +31,34 @@ pub(crate) struct Remote {
     credentials: Credentials,
 }
 
+/// Why a service cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ServiceError {
+    #[error(transparent)]
+    Credentials(#[from] CredentialsError),
+    #[error("[control] s3: {0}")]
+    Bucket(object_store::Error),
+}
+
 impl Services {
     /// Reads the credentials of each.
-    pub(crate) fn open(settings: &ControlPlane) -> Result<Services, CredentialsError> {
+    pub(crate) fn open(settings: &ControlPlane) -> Result<Services, ServiceError> {
+        let outgoing = Arc::default();
         let remote = |service: &Option<Service>| service.as_ref().map(Remote::open).transpose();
         Ok(Services {
             sqs: remote(&settings.sqs)?,
             sns: remote(&settings.sns)?,
             urls: settings.url_destinations.clone(),
             origin_access: settings.origin_access.clone(),
-            packages: settings.s3.as_ref().map(Packages::open).transpose()?,
-            outgoing: Outgoing::default(),
+            packages: settings.s3.as_ref().map(|bucket| PackageBucket::open(bucket, &outgoing)).transpose()?,
+            outgoing,
         })
     }
 
     /// Asks as it is.
     pub(crate) async fn ask(&self, request: Request<Bytes>) -> Result<(StatusCode, Bytes), OutgoingError> {
-        self.outgoing.send(request, ANSWER_BYTES_MAX).await
+        let answer = self.outgoing.send(request, ANSWER_BYTES_MAX).await?;
+        Ok((answer.status(), answer.into_body()))
     }
 
     /// An object of the bucket that packages may come from, of at most so many bytes.
@@ -57,23 +70,15 @@ impl Services {
         (bucket, key, version): (&str, &str, Option<&str>),
         bytes_max: usize,
     ) -> Result<Bytes, String> {
-        let packages = self.packages.as_ref().filter(|packages| packages.bucket == bucket);
-        let Some(Packages { remote, region, .. }) = packages else {
+        let Some(packages) = self.packages.as_ref().filter(|packages| packages.name == bucket) else {
             return Err(format!("S3Bucket {bucket}: [control] s3 does not name it"));
         };
-        let encoded = |text: &str, kept| utf8_percent_encode(text, kept).to_string();
-        let query = version.map(|version| format!("?versionId={}", encoded(version, KEPT))).unwrap_or_default();
-        let url = format!("{}/{bucket}/{}{query}", remote.endpoint, encoded(key, KEPT_IN_KEY));
-        let request = Request::get(&url).body(Bytes::new()).map_err(|error| format!("{url}: {error}"))?;
-        let request = remote.signed(request, ("s3", region)).map_err(|error| error.to_string())?;
-        match self.outgoing.send(request, bytes_max).await {
-            Ok((status, body)) if status.is_success() => Ok(body),
-            Ok((status, body)) => {
-                let said = String::from_utf8_lossy(&body[..body.len().min(SAID_BYTES_MAX)]).into_owned();
-                Err(format!("Error occurred while GetObject. {bucket}/{key}: {status} {said}"))
-            }
-            Err(error) => Err(format!("Error occurred while GetObject. {bucket}/{key}: {error}")),
-        }
+        let failed = |error: &dyn Display| format!("Error occurred while GetObject. {bucket}/{key}: {error}");
+        let found = packages.object(key, version).await.map_err(|error| failed(&error))?;
+        let bytes = found.len();
+        (bytes <= bytes_max)
+            .then_some(found)
+            .ok_or_else(|| failed(&format!("it has {bytes} bytes, at most {bytes_max} are allowed")))
     }
 
     /// Signs the request for the service and region, and asks.
@@ -84,21 +89,6 @@ impl Services {
         (service, region): (&str, &str),
     ) -> Result<(StatusCode, Bytes), OutgoingError> {
         self.ask(remote.signed(request, (service, region))?).await
-    }
-}
-
-/// The bucket that packages may come from.
-#[derive(Debug)]
-struct Packages {
-    remote: Remote,
-    region: String,
-    bucket: String,
-}
-
-impl Packages {
-    fn open(bucket: &Bucket) -> Result<Packages, CredentialsError> {
-        let remote = Remote::open(&bucket.service)?;
-        Ok(Packages { remote, region: bucket.region.clone(), bucket: bucket.name.clone() })
     }
 }
 
@@ -121,7 +111,3 @@ impl Remote {
 
 /// Answers of queues and topics are short.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
-const SAID_BYTES_MAX: usize = 500;
-/// RFC 3986's unreserved characters are all that is not encoded; keys have directories.
-const KEPT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
-const KEPT_IN_KEY: &AsciiSet = &KEPT.remove(b'/');

@@ -168,10 +168,6 @@ impl Claim {
 /// Signs a request that this program makes, all of its headers with it. It must have a host.
 pub(crate) fn sign(parts: &mut Parts, body: &[u8], (service, region): (&str, &str), credentials: &Credentials) {
     let payload_hash = payload_hash(body);
-    if service == "s3" {
-        let hash = payload_hash.parse().expect("a digest is a header's value");
-        parts.headers.insert("x-amz-content-sha256", hash);
-    }
     let (path, query) = (parts.uri.path(), parts.uri.query().unwrap_or_default());
     let request = ToSign { method: &parts.method, path, query, payload_hash: &payload_hash };
     Signer::new(credentials.clone(), region, service).sign(&mut parts.headers, request, OffsetDateTime::now_utc());

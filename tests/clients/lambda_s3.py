@@ -16,6 +16,7 @@ KEY = Credentials("AKIDOUTSIDE", "outside/secret+key")
 CODE = "export const handler = async () => 'out of %s';"
 OBJECTS = {"/packages/releases/a%20b%2Bc.zip": package(CODE % "a bucket"), "/packages/other.zip": package(CODE % "it again")}
 problems = []
+failures = ["/packages/other.zip"]
 
 
 class Bucket(BaseHTTPRequestHandler):
@@ -25,6 +26,11 @@ class Bucket(BaseHTTPRequestHandler):
         except AssertionError as error:  # shown at the end of the play
             problems.append(repr(error))
         path, _, query = self.path.partition("?")
+        if path in failures:  # once
+            failures.remove(path)
+            self.send_response(503)
+            self.send_header("Content-Length", "0")
+            return self.end_headers()
         found = OBJECTS.get(path) if query in ("", "versionId=v%2B1") else None
         self.send_response(200 if found else 404)
         body = found or b"<Error><Code>NoSuchKey</Code></Error>"
@@ -54,6 +60,7 @@ def create(**code):
 
 
 assert "NoSuchKey" in refused("InvalidParameterValueException", 400, create, S3Bucket="packages", S3Key="absent.zip")
+assert "invalid path" in refused("InvalidParameterValueException", 400, create, S3Bucket="packages", S3Key="a/../other.zip")
 assert "elsewhere" in refused("InvalidParameterValueException", 400, create, S3Bucket="elsewhere", S3Key="other.zip")
 refused("InvalidParameterValueException", 400, create, S3Bucket="packages")
 create(S3Bucket="packages", S3Key="releases/a b+c.zip")
@@ -63,4 +70,4 @@ equal(json.load(lam.invoke(FunctionName="f")["Payload"]), "out of it again")
 layer = lam.publish_layer_version(LayerName="l", Content=dict(S3Bucket="packages", S3Key="other.zip"))
 equal(layer["Content"]["CodeSize"], len(OBJECTS["/packages/other.zip"]))
 assert "elsewhere" in refused("InvalidParameterValueException", 400, lam.publish_layer_version, LayerName="l", Content=dict(S3Bucket="elsewhere", S3Key="other.zip"))
-equal(problems, [])
+equal((problems, failures), ([], []))
