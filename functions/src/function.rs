@@ -1,7 +1,9 @@
 //! One prepared function: its template, its pool, and how an invocation gets an
-//! environment. `functions` makes it, `running` uses it, `creation` makes its environments.
+//! environment. `functions` makes it, `running` uses it, `creation` makes its environments,
+//! `rebuilding` its template when that is gone.
 
 mod creation;
+mod rebuilding;
 
 use crate::bytecode::Compiler;
 use crate::ceiling::Ceiling;
@@ -17,14 +19,13 @@ use crate::phase::Phase;
 use crate::pool::{Pool, PoolLimits, Taken};
 use crate::provision::{Progress, Provisioned};
 use crate::running::{Lost, Running, Until};
-use crate::template::{self, BuildError, Kind, REBUILD_PAUSE, Template};
+use crate::template::{self, BuildError, Kind, Template};
 use crate::zygote::Zygote;
 use bytes::{Bytes, BytesMut};
 use creation::{FORK_ATTEMPTS, NotCreated};
 use environment::limits::{INSPECTED_WAIT_MAX, QUEUE_MAX_DEFAULT};
 use environment::{ErrorPayload, Language, Manifest, Outcome};
-use std::pin::Pin;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 use uuid::Uuid;
@@ -341,12 +342,6 @@ impl Core {
         Caller { function, policy, forks: Forks::default(), door: None, log: self.shared.log.clone() }
     }
 
-    fn rebuild_when_gone(self: &Arc<Self>, template: &Arc<Template>) {
-        if let Kind::Shared { parent, .. } = &template.kind {
-            tokio::spawn(rebuild(Arc::downgrade(self), parent.closing(), template.built));
-        }
-    }
-
     /// An invocation that never reached an environment.
     fn not_run(&self, id: Uuid, outcome: Outcome, start: Start) -> Invocation {
         let mut written = Bytes::new();
@@ -378,26 +373,6 @@ impl Drop for Core {
             drop(runtime.spawn_blocking(remove));
         }
     }
-}
-
-/// Builds the template again as soon as its process is gone. Boxed, because building spawns this.
-fn rebuild(
-    core: Weak<Core>,
-    mut closing: tokio::sync::watch::Receiver<bool>,
-    built: Instant,
-) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-    Box::pin(async move {
-        // An error means that the template was dropped on purpose.
-        if closing.wait_for(|closed| *closed).await.is_err() {
-            return;
-        }
-        if built.elapsed() < REBUILD_PAUSE {
-            tokio::time::sleep(REBUILD_PAUSE).await;
-        }
-        let Some(core) = core.upgrade().filter(|core| !core.shared.is_stopping()) else { return };
-        tracing::error!(function = %core.name, "template ended, building another");
-        core.init_ahead().await;
-    })
 }
 
 /// Environments are not lost so often unless somebody kills them all.
