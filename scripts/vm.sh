@@ -5,7 +5,8 @@
 # Arguments are Debian releases (default: bookworm trixie). The machines are
 # emulated, which takes about ten minutes each; where the processor can help,
 # VM_ACCELERATION='-accel kvm -cpu host' is faster. VM_PARTS names parts of
-# scripts/vm/tests.sh, VM_SECONDS bounds each machine.
+# scripts/vm/tests.sh, VM_SECONDS bounds each machine, VM_MIRRORS are Debian's
+# archive and its security archive where this machine's own sources are others'.
 set -euo pipefail
 source "$(dirname "$0")/env.sh"
 "$ROOT/scripts/setup.sh" qemu-system-x86 mmdebstrap genext2fs
@@ -17,6 +18,8 @@ vm=$HOME/.cache/selvedge/vm
 # One thread for both processors: with more, QEMU 7.2 loses changes that a kernel makes to its own code.
 acceleration=${VM_ACCELERATION:--accel tcg,thread=single}
 parts=${VM_PARTS:-check unit sandbox native cpu invocations groups files python custom limits hostile neighbour}
+read -r archive security <<<"${VM_MIRRORS:-$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' | grep -E '/debian(-security)?/?$' | sort -u | xargs)}"
+[ -n "${security:-}" ] || die "the sources of apt on this machine are not Debian's; VM_MIRRORS='ARCHIVE SECURITY-ARCHIVE' names them"
 mkdir -p "$vm"
 work=$(mktemp -d "$vm/run.XXXXXX")
 trap 'rm -rf "$work"' EXIT
@@ -65,7 +68,7 @@ write_debian() { # release
   cp "$ROOT/scripts/vm/selvedge-vm.service" "$new/own/etc/systemd/system"
   mmdebstrap --quiet --variant=minbase \
     --include=systemd-sysv,udev,curl,python3,ca-certificates,tzdata,linux-image-amd64,initramfs-tools,zstd "$1" "$new/debian.tar" \
-    "deb http://deb.debian.org/debian $1 main" "deb http://deb.debian.org/debian-security $1-security main"
+    "deb $archive $1 main" "deb $security $1-security main"
   genext2fs -B 4096 -b 600000 -N 150000 -z -a "$new/debian.tar" -d "$new/own" "$new/disk" 2>"$new/log" || die "no disk: $(tail -n 1 "$new/log")"
   tar -xf "$new/debian.tar" -C "$new" --wildcards './boot/vmlinuz-*' './boot/initrd.img-*'
   rm -rf "$directory"
