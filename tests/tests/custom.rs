@@ -402,7 +402,9 @@ return count * 0.02";
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn all_processes_of_an_environment_have_the_weight_of_its_share() {
     let stage = Stage::with(CpuShare::ByMemory).await;
-    let config = FunctionConfig { memory_mb: 885, ..stage.config(RUNS) };
+    // The second invocation looks at the processes of the first.
+    let scaling = Scaling { environments_max: 1, ..Scaling::default() };
+    let config = FunctionConfig { memory_mb: 885, scaling, ..stage.config(RUNS) };
     let function = stage.prepare(&config).await;
     let script = "import textwrap
 code = textwrap.dedent('''
