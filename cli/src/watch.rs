@@ -142,13 +142,14 @@ mod tests {
     use super::*;
     use std::fs;
     use std::time::Duration;
+    use tempfile::TempDir;
 
     async fn hears(changes: &mut mpsc::Receiver<()>) -> bool {
         tokio::time::timeout(Duration::from_secs(5), changes.recv()).await.is_ok()
     }
 
-    #[tokio::test]
-    async fn changes_of_code_and_file_are_heard_and_others_are_not() {
+    /// A configuration with one function, which is followed: its directory, its file, and what it says.
+    fn followed(heed: Heed) -> (TempDir, PathBuf, Deployment, Watch, mpsc::Receiver<()>) {
         let root = tempfile::tempdir().unwrap();
         let dir = root.path().canonicalize().unwrap();
         fs::create_dir(dir.join("code")).unwrap();
@@ -156,9 +157,16 @@ mod tests {
         let file = dir.join("selvedge.toml");
         fs::write(&file, "[functions.f]\ncode = 'code'\n").unwrap();
         let deployment = deployment::load(&file).unwrap().deployment;
-        let (sender, mut changes) = mpsc::channel(1);
-        let mut watch = Watch::start(sender, Heed::Changes).unwrap();
+        let (sender, changes) = mpsc::channel(1);
+        let mut watch = Watch::start(sender, heed).unwrap();
         watch.follow(&file, &deployment);
+        (root, dir, deployment, watch, changes)
+    }
+
+    #[tokio::test]
+    async fn changes_of_code_and_file_are_heard_and_others_are_not() {
+        let (_root, dir, _deployment, _watch, mut changes) = followed(Heed::Changes);
+        let file = dir.join("selvedge.toml");
 
         fs::write(dir.join("other.txt"), "x").unwrap();
         fs::read(dir.join("code/index.mjs")).unwrap();
@@ -176,16 +184,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_save_is_a_file_that_is_whole() {
-        let root = tempfile::tempdir().unwrap();
-        let dir = root.path().canonicalize().unwrap();
-        fs::create_dir(dir.join("code")).unwrap();
-        fs::write(dir.join("code/index.mjs"), "export const handler = 1;").unwrap();
-        let file = dir.join("selvedge.toml");
-        fs::write(&file, "[functions.f]\ncode = 'code'\n").unwrap();
-        let deployment = deployment::load(&file).unwrap().deployment;
-        let (sender, mut changes) = mpsc::channel(1);
-        let mut watch = Watch::start(sender, Heed::Saves).unwrap();
-        watch.follow(&file, &deployment);
+        let (_root, dir, _deployment, _watch, mut changes) = followed(Heed::Saves);
 
         let mut open = fs::File::create(dir.join("code/index.mjs")).unwrap();
         std::io::Write::write_all(&mut open, b"export const").unwrap();
@@ -204,16 +203,8 @@ mod tests {
 
     #[tokio::test]
     async fn nothing_goes_unheard_while_it_follows_again() {
-        let root = tempfile::tempdir().unwrap();
-        let dir = root.path().canonicalize().unwrap();
-        fs::create_dir(dir.join("code")).unwrap();
-        fs::write(dir.join("code/index.mjs"), "export const handler = 1;").unwrap();
+        let (_root, dir, deployment, mut watch, mut changes) = followed(Heed::Saves);
         let file = dir.join("selvedge.toml");
-        fs::write(&file, "[functions.f]\ncode = 'code'\n").unwrap();
-        let deployment = deployment::load(&file).unwrap().deployment;
-        let (sender, mut changes) = mpsc::channel(1);
-        let mut watch = Watch::start(sender, Heed::Saves).unwrap();
-        watch.follow(&file, &deployment);
         let saved = dir.join("code/index.mjs");
         for nth in 0..50 {
             let (saved, text) = (saved.clone(), format!("export const handler = {nth};"));

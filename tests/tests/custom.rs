@@ -2,84 +2,14 @@
 //! Runtime API, limits that hold for all processes of an environment, and what
 //! its sandbox leaves.
 
-use environment::{ErrorPayload, Outcome, Runtime};
-use functions::{
-    CpuShare, Function, FunctionConfig, Functions, Invocation, LogSink, NetworkPolicy, Options, PackageSource,
-    SandboxDemand, Scaling, SnapStart,
-};
+use environment::{ErrorPayload, Outcome};
+use functions::{CpuShare, Function, FunctionConfig, Invocation, Scaling};
 use selvedge_tests::custom::{RUNS, copy, example, put_awslambdaric, put_bootstrap};
-use selvedge_tests::edge::{engines, program};
-use selvedge_tests::{Answer, Edge, Origin, site, wait_for};
+use selvedge_tests::{Answer, Edge, Origin, Stage, program, site, wait_for};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tempfile::TempDir;
-
-/// Functions with a program of their own, in a directory of their own.
-struct Stage {
-    directory: TempDir,
-    functions: Arc<Functions>,
-}
-
-impl Stage {
-    async fn new() -> Stage {
-        Stage::with(CpuShare::Unlimited).await
-    }
-
-    async fn with(cpu: CpuShare) -> Stage {
-        let directory = tempfile::tempdir().expect("temporary files can be made");
-        let functions = Functions::start(Options {
-            engines: engines(),
-            data_dir: directory.path().join("state"),
-            environments_max: 20,
-            cpu,
-            tmp_bytes_max: None,
-            sandbox: SandboxDemand::WhatThereIs,
-            log: LogSink::Files,
-        });
-        Stage { functions: functions.await.expect("the zygote starts"), directory }
-    }
-
-    fn config(&self, bootstrap: &str) -> FunctionConfig {
-        let package = self.directory.path().join("code");
-        put_bootstrap(&package, bootstrap.as_bytes());
-        FunctionConfig {
-            name: "f".to_owned(),
-            version: "1".to_owned(),
-            package: PackageSource::Directory(package),
-            layers: Vec::new(),
-            handler: "any.thing".to_owned(),
-            runtime: Runtime::ProvidedAl2023,
-            interpreter: None,
-            memory_mb: 128,
-            timeout: Duration::from_secs(10),
-            tmp_mb: 512,
-            network: NetworkPolicy::default(),
-            variables: [("MINE".to_owned(), "own".to_owned())].into(),
-            scaling: Scaling::default(),
-            snap_start: SnapStart::Never,
-            idempotent: false,
-            key_value_stores: Vec::new(),
-        }
-    }
-
-    async fn prepare(&self, config: &FunctionConfig) -> Arc<Function> {
-        self.functions.prepare(config).await.expect("the function can be prepared")
-    }
-
-    /// A function that does what an event says.
-    async fn runs(&self) -> Arc<Function> {
-        self.prepare(&self.config(RUNS)).await
-    }
-
-    /// The function's log once everything is written.
-    async fn log(self) -> String {
-        self.functions.stop().await;
-        std::fs::read_to_string(self.directory.path().join("state/logs/f.log")).unwrap_or_default()
-    }
-}
 
 async fn ask(function: &Function, event: &str) -> Invocation {
     function.invoke(json!(event).to_string().into()).await
@@ -125,7 +55,7 @@ async fn programs_in_shell_and_rust_are_functions() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn aws_s_own_client_runs_a_handler() {
     let stage = Stage::new().await;
-    let mut config = stage.config("");
+    let mut config = stage.program("");
     put_awslambdaric(config.package.path());
     let code = "
 import logging, os
@@ -278,7 +208,7 @@ async fn a_program_that_cannot_start_says_why() {
         ),
     ] {
         let stage = Stage::new().await;
-        let function = stage.prepare(&stage.config(bootstrap)).await;
+        let function = stage.prepare(&stage.program(bootstrap)).await;
         let began = Instant::now();
         let Outcome::InitFailed(error) = ask(&function, "").await.outcome else { panic!("{bootstrap}") };
         assert_eq!(error.error_type, kind, "{bootstrap}: {error:?}");
@@ -315,7 +245,7 @@ async fn a_program_that_ends_costs_its_invocation_only() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn all_processes_of_an_environment_end_at_its_deadline() {
     let stage = Stage::new().await;
-    let function = stage.prepare(&FunctionConfig { timeout: Duration::from_secs(1), ..stage.config(RUNS) }).await;
+    let function = stage.prepare(&FunctionConfig { timeout: Duration::from_secs(1), ..stage.program(RUNS) }).await;
     let mark = format!("7{}", std::process::id());
     let script = format!(
         "subprocess.Popen(['/bin/sh', '-c', 'trap \"\" TERM HUP INT; sleep {mark} & sleep {mark}; wait'])\nsubprocess.run(['/usr/bin/sleep', '{mark}'])"
@@ -404,7 +334,7 @@ async fn all_processes_of_an_environment_have_the_weight_of_its_share() {
     let stage = Stage::with(CpuShare::ByMemory).await;
     // The second invocation looks at the processes of the first.
     let scaling = Scaling { environments_max: 1, ..Scaling::default() };
-    let config = FunctionConfig { memory_mb: 885, scaling, ..stage.config(RUNS) };
+    let config = FunctionConfig { memory_mb: 885, scaling, ..stage.program(RUNS) };
     let function = stage.prepare(&config).await;
     let script = "import textwrap
 code = textwrap.dedent('''
@@ -450,7 +380,7 @@ return os.path.getsize('/tmp/ticks')";
 async fn provisioned_environments_have_started_before_they_are_asked() {
     let stage = Stage::new().await;
     let scaling = Scaling { provisioned: 1, ..Scaling::default() };
-    let function = stage.prepare(&FunctionConfig { scaling, ..stage.config(RUNS) }).await;
+    let function = stage.prepare(&FunctionConfig { scaling, ..stage.program(RUNS) }).await;
     let first = ask(&function, "return os.environ['AWS_LAMBDA_INITIALIZATION_TYPE']").await;
     assert_eq!(result(&first), "provisioned-concurrency");
     assert!(first.init.is_none(), "{:?}", first.init);
@@ -591,7 +521,7 @@ return answers";
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn processes_of_an_environment_are_bounded() {
     let stage = Stage::new().await;
-    let function = stage.prepare(&FunctionConfig { memory_mb: 2048, ..stage.config(RUNS) }).await;
+    let function = stage.prepare(&FunctionConfig { memory_mb: 2048, ..stage.program(RUNS) }).await;
     let script = "pids = []
 try:
     while len(pids) < 1000:
@@ -646,7 +576,7 @@ async fn programs_reach_their_runtime_api_and_what_their_policy_allows() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_environment_is_held_by_nothing_that_its_programs_do_to_its_api() {
     let stage = Stage::new().await;
-    let function = stage.prepare(&FunctionConfig { timeout: Duration::from_secs(2), ..stage.config(RUNS) }).await;
+    let function = stage.prepare(&FunctionConfig { timeout: Duration::from_secs(2), ..stage.program(RUNS) }).await;
     let flood = "held = []
 for _ in range(150):
     made = socket.create_connection((host, int(port)))

@@ -1,72 +1,24 @@
 //! Extensions from layers: what they are told of invocations and of the end, and
 //! what their failures cost.
 
-use environment::{Outcome, Runtime};
-use functions::{
-    CpuShare, Function, FunctionConfig, Functions, Invocation, LogSink, NetworkPolicy, Options, PackageSource,
-    SandboxDemand, Scaling, SnapStart,
-};
+use environment::Outcome;
+use functions::{Function, FunctionConfig, Invocation, PackageSource};
 use selvedge_tests::custom::{RUNS, put_bootstrap};
-use selvedge_tests::edge::{engines, program};
+use selvedge_tests::{Stage, program};
 use serde_json::{Value, json};
 use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tempfile::TempDir;
 
 /// A function of a custom runtime with a layer that has one extension.
-pub(crate) struct Stage {
-    directory: TempDir,
-    functions: Arc<Functions>,
-}
-
-impl Stage {
-    pub(crate) async fn new() -> Stage {
-        let directory = tempfile::tempdir().expect("temporary files can be made");
-        let functions = Functions::start(Options {
-            engines: engines(),
-            data_dir: directory.path().join("state"),
-            environments_max: 20,
-            cpu: CpuShare::Unlimited,
-            tmp_bytes_max: None,
-            sandbox: SandboxDemand::WhatThereIs,
-            log: LogSink::Files,
-        });
-        Stage { functions: functions.await.expect("the zygote starts"), directory }
-    }
-
-    pub(crate) async fn prepare(&self, bootstrap: &str, extension: &str) -> Arc<Function> {
-        let (package, layer) = (self.directory.path().join("code"), self.directory.path().join("layer"));
-        put_bootstrap(&package, bootstrap.as_bytes());
-        put_bootstrap(&layer.join("extensions"), extension.as_bytes());
-        let file = layer.join("extensions/bootstrap");
-        std::fs::rename(file, layer.join("extensions/watcher")).expect("the extension can be renamed");
-        let config = FunctionConfig {
-            name: "f".to_owned(),
-            version: "1".to_owned(),
-            package: PackageSource::Directory(package),
-            layers: vec![PackageSource::Directory(layer)],
-            handler: "any.thing".to_owned(),
-            runtime: Runtime::ProvidedAl2023,
-            interpreter: None,
-            memory_mb: 128,
-            timeout: Duration::from_secs(2),
-            tmp_mb: 512,
-            network: NetworkPolicy::default(),
-            variables: [].into(),
-            scaling: Scaling::default(),
-            snap_start: SnapStart::Never,
-            idempotent: false,
-            key_value_stores: Vec::new(),
-        };
-        self.functions.prepare(&config).await.expect("the function can be prepared")
-    }
-
-    /// The function's log once everything is written.
-    pub(crate) async fn log(self) -> String {
-        self.functions.stop().await;
-        std::fs::read_to_string(self.directory.path().join("state/logs/f.log")).unwrap_or_default()
-    }
+pub(crate) async fn extended(stage: &Stage, bootstrap: &str, extension: &str) -> Arc<Function> {
+    let layer = stage.directory.path().join("layer");
+    put_bootstrap(&layer.join("extensions"), extension.as_bytes());
+    let file = layer.join("extensions/bootstrap");
+    std::fs::rename(file, layer.join("extensions/watcher")).expect("the extension can be renamed");
+    let layers = vec![PackageSource::Directory(layer)];
+    let (timeout, variables) = (Duration::from_secs(2), [].into());
+    stage.prepare(&FunctionConfig { layers, timeout, variables, ..stage.program(bootstrap) }).await
 }
 
 pub(crate) async fn ask(function: &Function, event: &str) -> Invocation {
@@ -113,7 +65,7 @@ fn watches(told: &str) -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_extension_is_told_of_invocations_and_of_the_end() {
     let stage = Stage::new().await;
-    let function = stage.prepare(RUNS, &watches("pass")).await;
+    let function = extended(&stage, RUNS, &watches("pass")).await;
     let invocation = ask(&function, "print('in the handler')\nreturn headers['Lambda-Runtime-Trace-Id']").await;
     let trace = result(&invocation);
     let id = invocation.id;
@@ -136,7 +88,7 @@ async fn an_extension_is_told_why_its_environment_ends() {
     for (script, outcome, reason) in [("time.sleep(60)", "timed-out", "timeout"), ("os._exit(3)", "crashed", "failure")]
     {
         let stage = Stage::new().await;
-        let function = stage.prepare(RUNS, &watches("pass")).await;
+        let function = extended(&stage, RUNS, &watches("pass")).await;
         let began = Instant::now();
         assert_eq!(ask(&function, script).await.outcome.label(), outcome);
         assert!(began.elapsed() < Duration::from_secs(4), "nobody waits for extensions");
@@ -151,7 +103,7 @@ async fn an_extension_is_told_why_its_environment_ends() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_invocation_is_over_when_its_extensions_have_done() {
     let stage = Stage::new().await;
-    let function = stage.prepare(RUNS, &watches("time.sleep(1)")).await;
+    let function = extended(&stage, RUNS, &watches("time.sleep(1)")).await;
     let began = Instant::now();
     let invocation = ask(&function, "return 1").await;
     let took = began.elapsed() - invocation.init.expect("a new environment");
@@ -173,7 +125,7 @@ async fn an_invocation_is_over_when_its_extensions_have_done() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn extensions_have_what_the_invocation_s_timeout_leaves() {
     let hangs = Stage::new().await;
-    let function = hangs.prepare(RUNS, &watches("time.sleep(60)")).await;
+    let function = extended(&hangs, RUNS, &watches("time.sleep(60)")).await;
     let answered = ask(&function, "return 1").await;
     assert_eq!(result(&answered), 1);
     let whole = function.invoke_whole(json!("return 1").to_string().into()).await;
@@ -199,14 +151,14 @@ async fn an_extension_that_fails_fails_the_environment() {
         ),
     ] {
         let stage = Stage::new().await;
-        let function = stage.prepare(RUNS, &extension).await;
+        let function = extended(&stage, RUNS, &extension).await;
         let Outcome::InitFailed(error) = ask(&function, "return 1").await.outcome else { panic!("{kind}") };
         assert_eq!(error.error_type, kind, "{error:?}");
         assert!(error.error_message.starts_with(message), "{error:?}");
     }
     let stage = Stage::new().await;
     let later = "call('POST', 'exit/error', '{\"errorMessage\": \"no more\"}', {**own, 'Lambda-Extension-Function-Error-Type': 'Own.Exit'})";
-    let function = stage.prepare(RUNS, &watches(later)).await;
+    let function = extended(&stage, RUNS, &watches(later)).await;
     let outcome = ask(&function, "time.sleep(1)\nreturn 1").await.outcome;
     assert!(matches!(outcome, Outcome::Crashed { .. }), "{outcome:?}");
     assert!(stage.log().await.contains("extension watcher: Own.Exit: no more"));
@@ -239,7 +191,7 @@ before = [
 if __name__ == \"__main__\":
 ";
     let bootstrap = RUNS.replace("\nif __name__ == \"__main__\":\n", probes);
-    let function = stage.prepare(&bootstrap, &watches("pass")).await;
+    let function = extended(&stage, &bootstrap, &watches("pass")).await;
     let answer = result(&ask(&function, "return before + [extension('POST', register, '{}', named('late'))]").await);
     let expected = json!([
         [403, "Extension.InvalidExtensionName"],

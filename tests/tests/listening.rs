@@ -1,72 +1,24 @@
 //! Programs of one environment listen to each other on a loopback of their own,
 //! which leads nowhere and which nobody else reaches.
 
-use environment::{Outcome, Runtime};
-use functions::{
-    CpuShare, Function, FunctionConfig, Functions, Invocation, LogSink, NetworkPolicy, Options, PackageSource,
-    SandboxDemand, Scaling, SnapStart,
-};
-use selvedge_tests::custom::{RUNS, put_bootstrap};
-use selvedge_tests::edge::engines;
-use selvedge_tests::wait_for;
+use environment::Outcome;
+use functions::{Function, FunctionConfig, Invocation, NetworkPolicy};
+use selvedge_tests::custom::RUNS;
+use selvedge_tests::{Stage, wait_for};
 use serde_json::{Value, json};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
-use tempfile::TempDir;
 
-struct Stage {
-    directory: TempDir,
-    functions: Arc<Functions>,
+async fn runs(stage: &Stage, allow: &[&str]) -> Arc<Function> {
+    let network = NetworkPolicy::parse(allow.iter().copied()).expect("entries");
+    let (timeout, variables) = (Duration::from_secs(20), [].into());
+    stage.prepare(&FunctionConfig { memory_mb: 256, timeout, network, variables, ..stage.program(RUNS) }).await
 }
 
-impl Stage {
-    async fn new() -> Stage {
-        let directory = tempfile::tempdir().expect("temporary files can be made");
-        let functions = Functions::start(Options {
-            engines: engines(),
-            data_dir: directory.path().join("state"),
-            environments_max: 20,
-            cpu: CpuShare::Unlimited,
-            tmp_bytes_max: None,
-            sandbox: SandboxDemand::WhatThereIs,
-            log: LogSink::Files,
-        });
-        Stage { functions: functions.await.expect("the zygote starts"), directory }
-    }
-
-    async fn runs(&self, allow: &[&str]) -> Arc<Function> {
-        let package = self.directory.path().join("code");
-        put_bootstrap(&package, RUNS.as_bytes());
-        let config = FunctionConfig {
-            name: "f".to_owned(),
-            version: "1".to_owned(),
-            package: PackageSource::Directory(package),
-            layers: Vec::new(),
-            key_value_stores: Vec::new(),
-            handler: "any.thing".to_owned(),
-            runtime: Runtime::ProvidedAl2023,
-            interpreter: None,
-            memory_mb: 256,
-            timeout: Duration::from_secs(20),
-            tmp_mb: 512,
-            network: NetworkPolicy::parse(allow.iter().copied()).expect("entries"),
-            variables: [].into(),
-            scaling: Scaling::default(),
-            snap_start: SnapStart::Never,
-            idempotent: false,
-        };
-        self.functions.prepare(&config).await.expect("the function can be prepared")
-    }
-
-    fn log(&self) -> String {
-        std::fs::read_to_string(self.directory.path().join("state/logs/f.log")).unwrap_or_default()
-    }
-
-    /// Returns once the function's log has this.
-    async fn logged(&self, text: &str) {
-        wait_for(text, || async { self.log().contains(text).then_some(()) }).await;
-    }
+/// Returns once the function's log has this.
+async fn logged(stage: &Stage, text: &str) {
+    wait_for(text, || async { stage.log_so_far().contains(text).then_some(()) }).await;
 }
 
 async fn ask(function: &Function, event: &str) -> Invocation {
@@ -88,7 +40,7 @@ fn free_port() -> u16 {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn programs_of_an_environment_listen_to_each_other() {
     let stage = Stage::new().await;
-    let function = stage.runs(&[]).await;
+    let function = runs(&stage, &[]).await;
     // Both ends in one program: what is said arrives, and so does that nothing more is said.
     let talk = "
 def talk(listener, address, family=socket.AF_INET):
@@ -159,13 +111,13 @@ return [answers == [f'NUMBER {number}\\n' for number in range(100)], curl.stdout
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nobody_outside_reaches_a_program_that_listens() {
     let stage = Stage::new().await;
-    let function = stage.runs(&[]).await;
+    let function = runs(&stage, &[]).await;
     let port = free_port();
     let listens = format!(
         "listener = socket.create_server(('', {port}), family=socket.AF_INET6, dualstack_ipv6=True)\nother = socket.create_server(('127.0.0.1', {port} + 1 if {port} < 65535 else 1025))\nprint('LISTENS', flush=True)\nlistener.settimeout(2)\ntry:\n    listener.accept()\nexcept TimeoutError:\n    return 'nobody'\nreturn 'somebody'"
     );
     let (answer, ()) = tokio::join!(run(&function, &listens), async {
-        stage.logged("LISTENS").await;
+        logged(&stage, "LISTENS").await;
         let mut addresses = vec![format!("127.0.0.1:{port}"), format!("127.1.2.3:{port}"), format!("[::1]:{port}")];
         // The machine's own addresses.
         let found = std::process::Command::new("hostname").arg("-I").output();
@@ -201,7 +153,7 @@ async fn a_program_that_listens_reaches_nothing_more_than_before() {
     let stage = Stage::new().await;
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let machine = listener.local_addr().expect("its address").port();
-    let function = stage.runs(&[]).await;
+    let function = runs(&stage, &[]).await;
     let listens = "held = socket.create_server(('127.0.0.1', 1024))\n";
     for (script, answer) in [
         (format!("{listens}socket.create_connection(('127.0.0.1', {machine}), 5)"), "EACCES"),
@@ -223,9 +175,9 @@ async fn a_program_that_listens_reaches_nothing_more_than_before() {
         assert_eq!(run(&function, &script).await, answer, "{script}");
     }
     // What is allowed by name is what it was.
-    let allowed = stage.runs(&[&format!("127.0.0.1:{machine}")]).await;
+    let allowed = runs(&stage, &[&format!("127.0.0.1:{machine}")]).await;
     let reaches = format!("{listens}socket.create_connection(('127.0.0.1', {machine}), 5)\nreturn 'open'");
     assert_eq!(run(&allowed, &reaches).await, "open");
-    stage.logged("network: listening refused").await;
-    stage.logged(&format!("network: 127.0.0.1:{machine} refused: loopback addresses are denied")).await;
+    logged(&stage, "network: listening refused").await;
+    logged(&stage, &format!("network: 127.0.0.1:{machine} refused: loopback addresses are denied")).await;
 }

@@ -3,77 +3,14 @@
 //! leaves, and what an operator is told about interpreters.
 
 use environment::{Language, Outcome, Runtime};
-use functions::{
-    CpuShare, Function, FunctionConfig, Functions, Invocation, LogSink, NetworkPolicy, Options, PackageSource,
-    SandboxDemand, Scaling, SnapStart,
-};
-use selvedge_tests::edge::{engines, program};
+use functions::{Function, FunctionConfig, Invocation, NetworkPolicy, Scaling};
 use selvedge_tests::python::interpreters;
-use selvedge_tests::{Edge, Origin, site};
+use selvedge_tests::{Edge, Origin, Stage, program, site};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tempfile::TempDir;
-
-/// Functions of Python in a directory of their own.
-struct Stage {
-    directory: TempDir,
-    functions: Arc<Functions>,
-}
-
-impl Stage {
-    async fn new() -> Stage {
-        let directory = tempfile::tempdir().expect("temporary files can be made");
-        let functions = Functions::start(Options {
-            engines: engines(),
-            data_dir: directory.path().join("state"),
-            environments_max: 200,
-            cpu: CpuShare::Unlimited,
-            tmp_bytes_max: None,
-            sandbox: SandboxDemand::WhatThereIs,
-            log: LogSink::Files,
-        });
-        Stage { functions: functions.await.expect("the zygote starts"), directory }
-    }
-
-    fn config(&self, code: &str) -> FunctionConfig {
-        let (runtime, interpreter) = interpreters().swap_remove(0);
-        let package = self.directory.path().join("code");
-        std::fs::create_dir_all(&package).expect("writable");
-        std::fs::write(package.join("lambda_function.py"), code).expect("writable");
-        FunctionConfig {
-            name: "f".to_owned(),
-            version: "1".to_owned(),
-            package: PackageSource::Directory(package),
-            layers: Vec::new(),
-            handler: "lambda_function.lambda_handler".to_owned(),
-            runtime,
-            interpreter: Some(interpreter),
-            memory_mb: 128,
-            timeout: Duration::from_secs(10),
-            tmp_mb: 512,
-            network: NetworkPolicy::default(),
-            variables: [("MINE".to_owned(), "own".to_owned())].into(),
-            scaling: Scaling::default(),
-            snap_start: SnapStart::default(),
-            idempotent: false,
-            key_value_stores: Vec::new(),
-        }
-    }
-
-    async fn prepare(&self, config: &FunctionConfig) -> Arc<Function> {
-        self.functions.prepare(config).await.expect("the function can be prepared")
-    }
-
-    /// The function's log once everything is written.
-    async fn log(self) -> String {
-        self.functions.stop().await;
-        std::fs::read_to_string(self.directory.path().join("state/logs/f.log")).unwrap_or_default()
-    }
-}
 
 async fn ask(function: &Function, event: &Value) -> Invocation {
     function.invoke(event.to_string().into()).await
@@ -105,7 +42,7 @@ async fn a_copy_first_answers_in_under_5_ms() {
     let stage = Stage::new().await;
     let once = Scaling { idle_max: Duration::ZERO, ..Scaling::default() };
     let config =
-        FunctionConfig { scaling: once, ..stage.config("def lambda_handler(event, context):\n    return event\n") };
+        FunctionConfig { scaling: once, ..stage.python("def lambda_handler(event, context):\n    return event\n") };
     let function = stage.prepare(&config).await;
     let (mut medians, began) = (Vec::new(), Instant::now());
     // What the machine does beside may spoil a round, not all of them.
@@ -140,7 +77,7 @@ def lambda_handler(event, context):
             secrets.token_hex(16), os.urandom(16).hex(), str(random.getrandbits(64))]
 ";
     let once = Scaling { idle_max: Duration::ZERO, ..Scaling::default() };
-    let function = stage.prepare(&FunctionConfig { scaling: once, ..stage.config(code) }).await;
+    let function = stage.prepare(&FunctionConfig { scaling: once, ..stage.python(code) }).await;
     let mut seen = BTreeSet::new();
     for _ in 0..100 {
         for value in result(&ask(&function, &json!({})).await).as_array().expect("a list") {
@@ -165,7 +102,7 @@ def lambda_handler(event, context):
     let mut seen = BTreeSet::new();
     for name in ["one", "two", "three"] {
         let (name, scaling) = (name.to_owned(), once.clone());
-        let function = stage.prepare(&FunctionConfig { name, scaling, ..stage.config(code) }).await;
+        let function = stage.prepare(&FunctionConfig { name, scaling, ..stage.python(code) }).await;
         let (first, again) = (ask(&function, &json!({})).await, ask(&function, &json!({})).await);
         let (first, again) = (result(&first), result(&again));
         assert!(first[0] == first[2] && first[3] == 1 && first[0] != first[1].as_i64().map_or(0, |hash| hash + 1));
@@ -177,7 +114,7 @@ def lambda_handler(event, context):
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn compiling_a_package_stops_at_its_bound() {
     let stage = Stage::new().await;
-    let config = stage.config("def lambda_handler(event, context):\n    return 'runs'\n");
+    let config = stage.python("def lambda_handler(event, context):\n    return 'runs'\n");
     let package = config.package.path().join("pkg");
     std::fs::create_dir(&package).expect("writable");
     // Seconds of work.
@@ -219,7 +156,7 @@ def lambda_handler(event, context):
         raise ValueError('two\\nlines')
     return 1
 ";
-    let function = stage.prepare(&stage.config(code)).await;
+    let function = stage.prepare(&stage.python(code)).await;
     let good = ask(&function, &json!({"fails": false})).await;
     let bad = ask(&function, &json!({"fails": true})).await;
     let Outcome::Threw(error) = &bad.outcome else { panic!("{:?}", bad.outcome) };
@@ -260,7 +197,7 @@ def restored():
 def lambda_handler(event, context):
     return seen[:3] + [seen[3] == os.getpid()]
 ";
-    let function = stage.prepare(&stage.config(code)).await;
+    let function = stage.prepare(&stage.python(code)).await;
     let answer = result(&ask(&function, &json!({})).await);
     assert_eq!(answer, json!(["before, last", "before, first", "after", true]));
 }
@@ -279,7 +216,7 @@ async fn what_cannot_be_copied_is_loaded_by_each_environment_and_the_log_says_wh
         let code = format!(
             "{code}\nloaded = __import__('os').getpid()\n\n\ndef lambda_handler(event, context):\n    return loaded == __import__('os').getpid()\n"
         );
-        let function = stage.prepare(&stage.config(&code)).await;
+        let function = stage.prepare(&stage.python(&code)).await;
         assert_eq!(result(&ask(&function, &json!({})).await), json!(true), "{reason}");
         let log = stage.log().await;
         assert!(log.contains("init phase cannot be shared") && log.contains(reason), "{log}");
@@ -306,7 +243,7 @@ def lambda_handler(event, context):
         time.sleep(0.05)
     return count
 ";
-    let function = stage.prepare(&stage.config(code)).await;
+    let function = stage.prepare(&stage.python(code)).await;
     let before = result(&ask(&function, &json!("start")).await).as_u64().expect("a number");
     assert!(before > 0);
     let process = own_environments().pop().expect("the environment");
@@ -326,7 +263,7 @@ def lambda_handler(event, context):
     import pkg.later
     return [pkg.later.__cached__, os.path.exists(pkg.later.__cached__), pkg.later.loaded]
 ";
-    let config = stage.config(code);
+    let config = stage.python(code);
     let package = config.package.path().join("pkg");
     std::fs::create_dir(&package).expect("writable");
     std::fs::write(package.join("later.py"), "loaded = 'later'\n").expect("writable");
@@ -371,7 +308,7 @@ fn processor_time(pid: u32) -> u64 {
 async fn a_handler_has_its_own_code_its_tmp_and_nothing_else() {
     let stage = Stage::new().await;
     let state = stage.directory.path().join("state");
-    let function = stage.prepare(&stage.config(RUNS)).await;
+    let function = stage.prepare(&stage.python(RUNS)).await;
     let run = async |script: &str| result(&ask(&function, &json!(script)).await);
     assert_eq!(run("return sorted(os.listdir('/var/task'))").await, json!(["__pycache__", "lambda_function.py"]));
     assert_eq!(run("return sorted(os.environ)[-3:]").await, json!(["TMPDIR", "TZ", "_HANDLER"]));
@@ -399,7 +336,7 @@ async fn a_handler_starts_no_process_and_reaches_only_what_its_policy_allows() {
     let origin = Origin::start().await;
     let address = origin.url().trim_start_matches("http://").to_owned();
     let (host, port) = address.rsplit_once(':').expect("a port");
-    let closed = stage.prepare(&stage.config(RUNS)).await;
+    let closed = stage.prepare(&stage.python(RUNS)).await;
     let connect = format!("socket.create_connection(({host:?}, {port})).close()\nreturn 'open'");
     for (script, answer) in [
         ("subprocess.run(['/bin/true'])", "EPERM"),
@@ -413,7 +350,7 @@ async fn a_handler_starts_no_process_and_reaches_only_what_its_policy_allows() {
         assert_eq!(result(&ask(&closed, &json!(script)).await), json!(answer), "{script}");
     }
     let allow = NetworkPolicy::parse([address.as_str()]).expect("an address");
-    let open = stage.prepare(&FunctionConfig { network: allow, ..stage.config(RUNS) }).await;
+    let open = stage.prepare(&FunctionConfig { network: allow, ..stage.python(RUNS) }).await;
     assert_eq!(result(&ask(&open, &json!(connect)).await), json!("open"));
 }
 

@@ -1,9 +1,10 @@
 //! The Telemetry API and the Logs API as an extension uses them: it listens in
 //! its environment, subscribes, and is sent what happens there.
 
-use crate::extensions::{Stage, ask, result};
+use crate::extensions::{ask, extended, result};
 use environment::Outcome;
 use functions::{Function, Invocation};
+use selvedge_tests::Stage;
 use selvedge_tests::custom::RUNS;
 use serde_json::{Value, json};
 
@@ -103,7 +104,7 @@ fn of<'a>(events: &'a [Value], kind: &str) -> Vec<&'a Value> {
 async fn an_extension_is_sent_what_it_subscribes_to() {
     let stage = Stage::new().await;
     let subscribe = "subscribe('/2022-07-01/telemetry', http_way, schemaVersion='2022-12-13')";
-    let function = stage.prepare(RUNS, &receives("listen()", subscribe, "pass")).await;
+    let function = extended(&stage, RUNS, &receives("listen()", subscribe, "pass")).await;
     let first = whole(&function, "print('said by the function')\nreturn headers['Lambda-Runtime-Trace-Id']").await;
     let trace = json!({"type": "X-Amzn-Trace-Id", "value": result(&first)});
     let fails = "call('POST', f'invocation/{id}/error', '{\"errorType\": \"Own.Kind\"}')\nreturn NotImplemented";
@@ -192,7 +193,7 @@ async fn the_logs_api_sends_what_it_did_by_http_or_as_lines() {
     ] {
         let stage = Stage::new().await;
         let subscribe = format!("subscribe('/2020-08-15/logs', {way}, schemaVersion='{version}')");
-        let function = stage.prepare(RUNS, &receives(listen, &subscribe, "pass")).await;
+        let function = extended(&stage, RUNS, &receives(listen, &subscribe, "pass")).await;
         let invocation = ask(&function, "print('said by the function')\nreturn 1").await;
         assert_eq!(result(&invocation), 1);
         let log = stage.log().await;
@@ -211,7 +212,7 @@ async fn a_timeout_and_a_crash_are_told_as_such() {
     for (script, status) in [("time.sleep(60)", "timeout"), ("os._exit(3)", "failure")] {
         let stage = Stage::new().await;
         let subscribe = "subscribe('/2022-07-01/telemetry', http_way, schemaVersion='2022-07-01')";
-        let function = stage.prepare(RUNS, &receives("listen()", subscribe, "pass")).await;
+        let function = extended(&stage, RUNS, &receives("listen()", subscribe, "pass")).await;
         let invocation = ask(&function, script).await;
         let log = stage.log().await;
         let events = events(&log);
@@ -237,7 +238,7 @@ async fn what_is_not_taken_is_sent_again_or_counted() {
             self.send_response(500)
             self.send_header('Content-Length', '0')
             return self.end_headers()";
-    let function = stage.prepare(RUNS, &receives("pass", subscribe, take)).await;
+    let function = extended(&stage, RUNS, &receives("pass", subscribe, take)).await;
     let floods = "for number in range(1000): print(f'{number:04}', 'x' * 1000)\ntime.sleep(0.2)\nreturn 1";
     assert_eq!(result(&whole(&function, floods).await), 1);
     let waits = "until = time.time() + 1.7
@@ -278,7 +279,7 @@ def late():
     versions = [('/2022-07-01/telemetry', '2022-07-01'), ('/2020-08-15/logs', '2020-08-15')]
     print('LATE', json.dumps([subscribe(path, http_way, schemaVersion=version) for path, version in versions]), flush=True)
 threading.Thread(target=late, daemon=True).start()";
-    let function = stage.prepare(RUNS, &receives("listen()", subscribe, "pass")).await;
+    let function = extended(&stage, RUNS, &receives("listen()", subscribe, "pass")).await;
     let _ = whole(&function, "open('/tmp/late', 'w').close()\ntime.sleep(1)\nreturn 1").await;
     let log = stage.log().await;
     let said = |word: &str| -> Value {
