@@ -1,9 +1,7 @@
 //! What a hook costs besides its handler: writing the event, reading the result.
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use event::{
-    EventConfig, EventRequest, EventResponse, EventType, Headers, encode, parse_request_result, parse_response_result,
-};
+use event::{EventConfig, EventRequest, EventResponse, EventType, Headers, encode};
 use http::Method;
 use std::hint::black_box;
 
@@ -64,8 +62,8 @@ fn config(event_type: EventType) -> EventConfig<'static> {
 
 /// The request or the response of the event: what a handler that changes nothing returns.
 fn echoed(event_type: EventType, part: &str) -> String {
-    let bytes = encode(&config(event_type), &request(), Some(&response()));
-    let text = String::from_utf8(bytes.to_vec()).expect("events are JSON");
+    let encoded = encode(&config(event_type), &request(), Some(&response()));
+    let text = String::from_utf8(encoded.json().to_vec()).expect("events are JSON");
     let (start, end) = match part {
         "request" => (text.find(r#""request":"#).expect("it is there") + 10, text.find(r#","response":"#)),
         _ => (text.find(r#""response":"#).expect("it is there") + 11, text.find("}}]}").map(|end| end + 1)),
@@ -87,23 +85,35 @@ fn encoding(bench: &mut Criterion) {
 
 fn parsing(bench: &mut Criterion) {
     let (request, response) = (request(), response());
+    let sent = encode(&config(EventType::ViewerRequest), &request, None);
     let unchanged = echoed(EventType::ViewerRequest, "request");
     bench.bench_function("parse a request left alone", |b| {
-        b.iter(|| parse_request_result(black_box(unchanged.as_bytes()), EventType::ViewerRequest, &request));
+        b.iter(|| sent.request_result(black_box(unchanged.as_bytes()), &request));
+    });
+    let moved = unchanged.replacen("/stamped/", "/moved/", 1);
+    assert_ne!(moved, unchanged, "the path was changed");
+    bench.bench_function("parse a request with another path", |b| {
+        b.iter(|| sent.request_result(black_box(moved.as_bytes()), &request));
     });
     let made =
         br#"{"status":"302","statusDescription":"Found","headers":{"location":[{"key":"Location","value":"/x"}]}}"#;
     bench.bench_function("parse a generated redirect", |b| {
-        b.iter(|| parse_request_result(black_box(made), EventType::ViewerRequest, &request));
+        b.iter(|| sent.request_result(black_box(made), &request));
     });
+    let sent = encode(&config(EventType::ViewerResponse), &request, Some(&response));
     let unchanged = echoed(EventType::ViewerResponse, "response");
     bench.bench_function("parse a response left alone", |b| {
-        b.iter(|| parse_response_result(black_box(unchanged.as_bytes()), EventType::ViewerResponse, &response));
+        b.iter(|| sent.response_result(black_box(unchanged.as_bytes()), &response));
     });
     let stamped = unchanged.replacen(r#"}]},"status""#, r#"}],"x-stamp":[{"key":"X-Stamp","value":"1"}]},"status""#, 1);
     assert_ne!(stamped, unchanged, "a header was added");
     bench.bench_function("parse a response with one header added", |b| {
-        b.iter(|| parse_response_result(black_box(stamped.as_bytes()), EventType::ViewerResponse, &response));
+        b.iter(|| sent.response_result(black_box(stamped.as_bytes()), &response));
+    });
+    let other = unchanged.replacen("max-age=86400", "no-store", 1);
+    assert_ne!(other, unchanged, "a header was changed");
+    bench.bench_function("parse a response with one header changed", |b| {
+        b.iter(|| sent.response_result(black_box(other.as_bytes()), &response));
     });
 }
 

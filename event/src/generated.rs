@@ -1,6 +1,7 @@
 //! The parts of a response that a function writes: status, description, body,
 //! and the whole of a response made in a request event.
 
+use super::header_map::Written;
 use super::headers::Headers;
 use super::json::{self, RawResult};
 use super::{EventType, Generated, InvalidResult, Rule, header_map};
@@ -17,7 +18,7 @@ pub(super) fn response(
 ) -> Result<Generated, InvalidResult> {
     let status = status(raw_status)?;
     let status_description = result.status_description.map(description).transpose()?;
-    let headers = header_map::edit(result.headers, event, &Headers::new())?.unwrap_or_default();
+    let headers = header_map::edit(result.headers, event, &Headers::new(), Written::Whole)?.unwrap_or_default();
     let body = match result.body {
         Some(raw) => body(raw, result.body_encoding)?,
         None => Bytes::new(),

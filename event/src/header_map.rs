@@ -16,19 +16,52 @@ pub(super) struct Line<'a> {
     index: usize,
 }
 
+/// What a header map of a result has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Written {
+    /// All lines that the function left.
+    Whole,
+    /// Those behind the visible ones of the event, which it left as they were.
+    Behind,
+}
+
 /// All headers the function left, when they differ from the visible ones of `sent`; each lawful in
 /// this event. A missing map has no lines.
 pub(super) fn edit(
     map: Option<HeaderMap<'_>>,
     event: EventType,
     sent: &Headers,
+    written: Written,
 ) -> Result<Option<Headers>, InvalidResult> {
+    if written == Written::Behind {
+        return added(map, event, sent);
+    }
     let lines = lines(map)?;
     if is_as_sent(&lines, sent) {
         return Ok(None);
     }
     check_read_only(event, sent, &lines)?;
     Ok(changed(lines, sent))
+}
+
+/// All headers, when there are lines in the map, which stand behind those of `sent`. Names that `sent` or a rule
+/// has are refused here, whatever the rule: the whole map tells it.
+fn added(map: Option<HeaderMap<'_>>, event: EventType, sent: &Headers) -> Result<Option<Headers>, InvalidResult> {
+    let known = |name: &str| {
+        sent.contains(name) || read_only(event).iter().chain([&COUNTRY]).any(|rule| rule.eq_ignore_ascii_case(name))
+    };
+    if let Some(Found::It(entries)) = &map
+        && let Some((Name(name), _)) = entries.iter().find(|(Name(name), _)| known(name))
+    {
+        return Err(InvalidResult::new(Rule::HeaderNameDuplicated, "header is not a new one").header(name));
+    }
+    let lines = lines(map)?;
+    if lines.is_empty() {
+        return Ok(None);
+    }
+    let mut all: Headers = sent.grouped().into_iter().cloned().collect();
+    lines.into_iter().for_each(|line| all.push(line.name.into_owned(), line.value.into_owned()));
+    Ok(Some(all))
 }
 
 /// The lines of a header map, each of which could be sent.
@@ -67,7 +100,7 @@ pub(super) fn changed(lines: Vec<Line<'_>>, sent: &Headers) -> Option<Headers> {
     let mut returned = Headers::new();
     for Line { name, value, index } in lines {
         let bytes = unchanged(sent, &name, index, &value).unwrap_or_else(|| Bytes::from(value.into_owned()));
-        returned.push(name, bytes);
+        returned.push(name.into_owned(), bytes);
     }
     (by_name(&returned) != by_name(sent)).then_some(returned)
 }
@@ -76,7 +109,7 @@ pub(super) fn changed(lines: Vec<Line<'_>>, sent: &Headers) -> Option<Headers> {
 fn is_as_sent(lines: &[Line<'_>], sent: &Headers) -> bool {
     let mut left = lines.iter();
     let same =
-        |sent: &HeaderLine| left.next().is_some_and(|line| line.name == sent.name && line.value == text(&sent.value));
+        |sent: &HeaderLine| left.next().is_some_and(|line| *line.name == *sent.name && line.value == text(&sent.value));
     sent.visible().all(same) && left.next().is_none()
 }
 
@@ -98,11 +131,10 @@ fn check_read_only(event: EventType, sent: &Headers, lines: &[Line<'_>]) -> Resu
         let value = value.map(str::to_owned);
         return Err(InvalidResult { value, ..InvalidResult::new(Rule::HeaderReadOnly, reason).header(name) });
     }
-    let country = "cloudfront-viewer-country";
-    let returned = lines.iter().any(|line| line.name.eq_ignore_ascii_case(country));
-    if event == EventType::ViewerRequest && returned && !sent.contains(country) {
+    let returned = lines.iter().any(|line| line.name.eq_ignore_ascii_case(COUNTRY));
+    if event == EventType::ViewerRequest && returned && !sent.contains(COUNTRY) {
         let reason = "functions of viewer-request must not add this header";
-        return Err(InvalidResult::new(Rule::HeaderDisallowed, reason).header(country));
+        return Err(InvalidResult::new(Rule::HeaderDisallowed, reason).header(COUNTRY));
     }
     Ok(())
 }
@@ -187,6 +219,7 @@ fn by_name(headers: &Headers) -> Vec<&HeaderLine> {
     lines
 }
 
+const COUNTRY: &str = "cloudfront-viewer-country";
 const TOKEN_PUNCTUATION: &[u8] = b"!#$%&'*+-.^_`|~";
 /// What `http` holds.
 const NAME_BYTES_MAX: usize = 65_535;

@@ -2,15 +2,16 @@
 //! them functions may not see or may not change.
 
 use super::EventType;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use bytestring::ByteString;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use std::borrow::Cow;
 
-/// One header line.
+/// One header line. A copy shares its bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeaderLine {
     /// As on the wire: case is kept.
-    pub name: String,
+    pub name: ByteString,
     /// As on the wire: not necessarily UTF-8.
     pub value: Bytes,
 }
@@ -28,14 +29,31 @@ impl Headers {
         Headers::default()
     }
 
+    /// Lines off a wire, copied into one buffer. What is not UTF-8 in a name is replaced.
+    #[must_use]
+    pub fn copied<'a, I: Iterator<Item = (&'a [u8], &'a [u8])>>(lines: impl Fn() -> I) -> Headers {
+        let (mut count, mut bytes) = (0, 0);
+        lines().for_each(|(name, value)| (count, bytes) = (count + 1, bytes + name.len() + value.len()));
+        let (mut buffer, mut copied) = (BytesMut::with_capacity(bytes), Vec::with_capacity(count));
+        for (name, value) in lines() {
+            buffer.extend_from_slice(name);
+            let split = buffer.split().freeze();
+            let name =
+                ByteString::try_from(split).unwrap_or_else(|_| String::from_utf8_lossy(name).into_owned().into());
+            buffer.extend_from_slice(value);
+            copied.push(HeaderLine { name, value: buffer.split().freeze() });
+        }
+        Headers { lines: copied }
+    }
+
     /// Appends one line.
-    pub fn push(&mut self, name: impl Into<String>, value: impl Into<Bytes>) {
+    pub fn push(&mut self, name: impl Into<ByteString>, value: impl Into<Bytes>) {
         self.lines.push(HeaderLine { name: name.into(), value: value.into() });
     }
 
     /// Every line, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Bytes)> {
-        self.lines.iter().map(|line| (line.name.as_str(), &line.value))
+        self.lines.iter().map(|line| (&*line.name, &line.value))
     }
 
     /// The values of one name (any case), in order.
@@ -97,10 +115,9 @@ impl Headers {
     /// (AWS: "Restrictions on all edge functions", disallowed headers).
     #[must_use]
     pub fn hidden(name: &str) -> bool {
-        HIDDEN.iter().any(|hidden| hidden.eq_ignore_ascii_case(name))
-            || HIDDEN_PREFIXES.iter().any(|prefix| {
-                name.as_bytes().get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes()))
-            })
+        let first = name.as_bytes().first().map_or(0, u8::to_ascii_lowercase);
+        hidden_from(first).iter().any(|hidden| hidden.eq_ignore_ascii_case(name))
+            || first == b'x' && HIDDEN_PREFIXES.iter().any(|prefix| begins(name, prefix))
     }
 
     /// The headers a function left, and after them those of `original` that it never saw.
@@ -133,7 +150,11 @@ impl Headers {
     /// Visible lines with those of one name together: names in the order of their first line, lines
     /// in wire order.
     pub(super) fn grouped(&self) -> Vec<&HeaderLine> {
-        let mut lines: Vec<(usize, &HeaderLine)> = self.visible().enumerate().collect();
+        let lines: Vec<&HeaderLine> = self.visible().collect();
+        if lines.len() <= COMPARED_MAX && !has_repeats(&lines) {
+            return lines;
+        }
+        let mut lines: Vec<(usize, &HeaderLine)> = lines.into_iter().enumerate().collect();
         lines.sort_by(|(_, a), (_, b)| lower(&a.name).cmp(lower(&b.name)));
         // Every line takes the place of the first of its name; the sort below keeps their order.
         for index in 1..lines.len() {
@@ -144,6 +165,13 @@ impl Headers {
         lines.sort_by_key(|(first, _)| *first);
         lines.into_iter().map(|(_, line)| line).collect()
     }
+}
+
+fn has_repeats(lines: &[&HeaderLine]) -> bool {
+    let repeats = |(index, line): (usize, &&HeaderLine)| {
+        lines[..index].iter().any(|before| before.name.eq_ignore_ascii_case(&line.name))
+    };
+    lines.iter().enumerate().any(repeats)
 }
 
 /// Wire bytes as a function sees them: UTF-8, or ISO-8859-1 transcoded to it.
@@ -180,7 +208,13 @@ pub(super) fn lower(name: &str) -> impl Iterator<Item = u8> {
     name.bytes().map(|byte| byte.to_ascii_lowercase())
 }
 
-impl<N: Into<String>, V: Into<Bytes>> FromIterator<(N, V)> for Headers {
+impl FromIterator<HeaderLine> for Headers {
+    fn from_iter<I: IntoIterator<Item = HeaderLine>>(lines: I) -> Headers {
+        Headers { lines: lines.into_iter().collect() }
+    }
+}
+
+impl<N: Into<ByteString>, V: Into<Bytes>> FromIterator<(N, V)> for Headers {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(lines: I) -> Headers {
         let lines = lines.into_iter().map(|(name, value)| HeaderLine { name: name.into(), value: value.into() });
         Headers { lines: lines.collect() }
@@ -189,7 +223,7 @@ impl<N: Into<String>, V: Into<Bytes>> FromIterator<(N, V)> for Headers {
 
 impl From<&HeaderMap> for Headers {
     fn from(map: &HeaderMap) -> Headers {
-        map.iter().map(|(name, value)| (name.as_str(), Bytes::copy_from_slice(value.as_bytes()))).collect()
+        Headers::copied(|| map.iter().map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes())))
     }
 }
 
@@ -202,35 +236,43 @@ impl IntoIterator for Headers {
     }
 }
 
-const HIDDEN: [&str; 28] = [
-    "client-cert",
-    "client-cert-chain",
-    "cloudfront-viewer-cert-pem",
-    "connection",
-    "expect",
-    "keep-alive",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "proxy-connection",
-    "trailer",
-    "upgrade",
-    "x-accel-buffering",
-    "x-accel-charset",
-    "x-accel-limit-rate",
-    "x-accel-redirect",
-    "x-amzn-auth",
-    "x-amzn-cf-billing",
-    "x-amzn-cf-id",
-    "x-amzn-cf-xff",
-    "x-amzn-errortype",
-    "x-amzn-fle-profile",
-    "x-amzn-header-count",
-    "x-amzn-header-order",
-    "x-amzn-lambda-integration-tag",
-    "x-amzn-requestid",
-    "x-cache",
-    "x-forwarded-proto",
-    "x-real-ip",
-];
+/// The hidden names that begin with a letter: every line of every event is looked up here.
+fn hidden_from(first: u8) -> &'static [&'static str] {
+    match first {
+        b'c' => &["client-cert", "client-cert-chain", "cloudfront-viewer-cert-pem", "connection"],
+        b'e' => &["expect"],
+        b'k' => &["keep-alive"],
+        b'p' => &["proxy-authenticate", "proxy-authorization", "proxy-connection"],
+        b't' => &["trailer"],
+        b'u' => &["upgrade"],
+        b'x' => &[
+            "x-accel-buffering",
+            "x-accel-charset",
+            "x-accel-limit-rate",
+            "x-accel-redirect",
+            "x-amzn-auth",
+            "x-amzn-cf-billing",
+            "x-amzn-cf-id",
+            "x-amzn-cf-xff",
+            "x-amzn-errortype",
+            "x-amzn-fle-profile",
+            "x-amzn-header-count",
+            "x-amzn-header-order",
+            "x-amzn-lambda-integration-tag",
+            "x-amzn-requestid",
+            "x-cache",
+            "x-forwarded-proto",
+            "x-real-ip",
+        ],
+        _ => &[],
+    }
+}
+
+fn begins(name: &str, prefix: &str) -> bool {
+    name.as_bytes().get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes()))
+}
+
+/// So few lines are compared with each other sooner than sorted.
+const COMPARED_MAX: usize = 32;
 
 const HIDDEN_PREFIXES: [&str; 2] = ["x-amz-cf-", "x-edge-"];

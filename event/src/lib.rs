@@ -10,6 +10,7 @@ use http::Method;
 use std::net::IpAddr;
 
 mod encode;
+mod encoded;
 mod generated;
 mod header_lines;
 mod header_map;
@@ -24,6 +25,7 @@ mod tests;
 mod url;
 
 pub use encode::encode;
+pub use encoded::Encoded;
 pub use headers::{HeaderLine, Headers};
 pub use invalid::{InvalidResult, Rule};
 pub use origin::{AuthMethod, EventOrigin, OriginProtocol, SSL_PROTOCOLS};

@@ -2,6 +2,7 @@
 //! not, or respond.
 
 use super::generated::{self, Encoding};
+use super::header_map::Written;
 use super::json::{self, RawResult};
 use super::origin;
 use super::{EventRequest, EventType, InvalidResult, RequestEdit, RequestResult, Rule, header_map, url};
@@ -20,10 +21,20 @@ pub fn parse_request_result(
     event: EventType,
     sent: &EventRequest,
 ) -> Result<RequestResult, InvalidResult> {
+    parse(json, event, sent, Written::Whole)
+}
+
+/// The same of a result whose header map is `written` so.
+pub(super) fn parse(
+    json: &[u8],
+    event: EventType,
+    sent: &EventRequest,
+    written: Written,
+) -> Result<RequestResult, InvalidResult> {
     let result = json::result(json)?;
     match (result.status, result.uri) {
         (Some(status), _) => generated::response(result, status, event).map(RequestResult::Respond),
-        (None, Some(uri)) => edit(result, uri, event, sent).map(RequestResult::Forward),
+        (None, Some(uri)) => edit(result, uri, (event, written), sent).map(RequestResult::Forward),
         (None, None) if result.records.is_some() => {
             let reason = "result is the event: return event.Records[0].cf.request or a response";
             Err(InvalidResult::new(Rule::EventReturned, reason))
@@ -38,13 +49,13 @@ pub fn parse_request_result(
 fn edit(
     result: RawResult<'_>,
     uri: &RawValue,
-    event: EventType,
+    (event, written): (EventType, Written),
     sent: &EventRequest,
 ) -> Result<RequestEdit, InvalidResult> {
     check_read_only_field("method", result.method, sent.method.as_str())?;
     check_read_only_field("clientIp", result.client_ip, &sent.client_ip.to_string())?;
     let (uri, querystring) = target(uri, result.querystring, sent)?;
-    let headers = header_map::edit(result.headers, event, &sent.headers)?;
+    let headers = header_map::edit(result.headers, event, &sent.headers, written)?;
     let origin = match result.origin {
         None => None,
         Some(raw) if event == EventType::OriginRequest => {

@@ -1,5 +1,6 @@
 //! The result of a function in a response event: the response, changed or not.
 
+use super::header_map::Written;
 use super::json::{self, RawResult};
 use super::{EventResponse, EventType, InvalidResult, ResponseEdit, Rule, generated, header_map};
 use bytes::Bytes;
@@ -14,11 +15,21 @@ pub fn parse_response_result(
     event: EventType,
     sent: &EventResponse,
 ) -> Result<ResponseEdit, InvalidResult> {
+    parse(json, event, sent, Written::Whole)
+}
+
+/// The same of a result whose header map is `written` so.
+pub(super) fn parse(
+    json: &[u8],
+    event: EventType,
+    sent: &EventResponse,
+    written: Written,
+) -> Result<ResponseEdit, InvalidResult> {
     let result = json::result(json)?;
     let Some(raw_status) = result.status else { return Err(without_status(&result)) };
     let status = changed_status(raw_status, event, sent)?;
     let description = result.status_description.map(generated::description).transpose()?;
-    let headers = header_map::edit(result.headers, event, &sent.headers)?;
+    let headers = header_map::edit(result.headers, event, &sent.headers, written)?;
     let body = match result.body {
         None => None,
         Some(_) if event == EventType::ViewerResponse => {

@@ -1,5 +1,6 @@
 //! Claims about events and results, and the values they share.
 
+mod encoded;
 mod encoding;
 mod headers;
 mod origins;
@@ -79,8 +80,8 @@ fn config(event_type: EventType) -> EventConfig<'static> {
 
 /// `cf` of the encoded event.
 fn event(event_type: EventType, request: &EventRequest, response: Option<&EventResponse>) -> Value {
-    let bytes = encode(&config(event_type), request, response);
-    let mut event: Value = serde_json::from_slice(&bytes).unwrap();
+    let encoded = encode(&config(event_type), request, response);
+    let mut event: Value = serde_json::from_slice(encoded.json()).unwrap();
     event["Records"][0]["cf"].take()
 }
 
@@ -108,7 +109,10 @@ fn origin_request(change: impl FnOnce(&mut Value)) -> Result<RequestEdit, Rule> 
 }
 
 fn request_after(event: EventType, sent: &EventRequest, change: impl FnOnce(&mut Value)) -> Result<RequestEdit, Rule> {
-    match parse_request_result(&returned(event, sent, change), event, sent) {
+    let result = returned(event, sent, change);
+    let parsed = parse_request_result(&result, event, sent);
+    assert_eq!(encode(&config(event), sent, None).request_result(&result, sent), parsed);
+    match parsed {
         Ok(RequestResult::Forward(edit)) => Ok(edit),
         Ok(RequestResult::Respond(response)) => panic!("a request was taken for a response: {response:?}"),
         Err(invalid) => Err(invalid.rule),
@@ -124,7 +128,11 @@ fn generated(event: EventType, result: &Value) -> Result<Generated, Rule> {
 }
 
 fn response_after(event: EventType, change: impl FnOnce(&mut Value)) -> Result<ResponseEdit, Rule> {
-    parse_response_result(&returned_response(event, change), event, &sent_response()).map_err(|invalid| invalid.rule)
+    let (result, sent_response) = (returned_response(event, change), sent_response());
+    let parsed = parse_response_result(&result, event, &sent_response);
+    let encoded = encode(&config(event), &sent(), Some(&sent_response));
+    assert_eq!(encoded.response_result(&result, &sent_response), parsed);
+    parsed.map_err(|invalid| invalid.rule)
 }
 
 fn lines(headers: &Headers) -> Vec<(&str, &[u8])> {

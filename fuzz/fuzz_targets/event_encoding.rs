@@ -13,8 +13,8 @@ fuzz_target!(|seen: Seen| {
     let Seen { event, request, response } = seen;
     let answered = matches!(event, event::EventType::OriginResponse | event::EventType::ViewerResponse);
     let response = answered.then_some(&response);
-    let bytes = encode(&config(event), &request, response);
-    let whole: Value = serde_json::from_slice(&bytes).expect("an event is JSON");
+    let encoded = encode(&config(event), &request, response);
+    let whole: Value = serde_json::from_slice(encoded.json()).expect("an event is JSON");
     let cf = &whole["Records"][0]["cf"];
     assert_eq!(cf["config"]["eventType"], event.as_str());
     assert_eq!(cf["request"]["uri"], request.uri.as_str());
@@ -25,11 +25,14 @@ fuzz_target!(|seen: Seen| {
             let returned = part_of_event(event, &request, None, "request");
             let parsed = parse_request_result(&returned, event, &request);
             assert_eq!(parsed, Ok(RequestResult::Forward(RequestEdit::default())));
+            assert_eq!(encoded.request_result(&returned, &request), parsed);
         }
         Some(response) => {
             check_headers(&response.headers, &cf["response"]["headers"]);
             let returned = part_of_event(event, &request, Some(response), "response");
-            assert_eq!(parse_response_result(&returned, event, response), Ok(ResponseEdit::default()));
+            let parsed = parse_response_result(&returned, event, response);
+            assert_eq!(parsed, Ok(ResponseEdit::default()));
+            assert_eq!(encoded.response_result(&returned, response), parsed);
         }
     }
 });

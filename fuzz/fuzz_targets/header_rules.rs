@@ -3,9 +3,9 @@
 #![no_main]
 
 use arbitrary::{Arbitrary, Result, Unstructured};
-use event::{EventType, Headers, InvalidResult, RequestResult, parse_request_result, parse_response_result};
+use event::{EventType, Headers, InvalidResult, RequestResult, encode, parse_request_result, parse_response_result};
 use libfuzzer_sys::fuzz_target;
-use selvedge_fuzz::events::{Seen, name};
+use selvedge_fuzz::events::{Seen, config, name};
 use selvedge_fuzz::lawful::{is_disallowed, part_of_event, read_only};
 use serde_json::{Map, Value, json};
 
@@ -56,10 +56,15 @@ fuzz_target!(|edit: Edit| {
     let forbidden = is_forbidden(event, sent, headers);
     let headers = headers.clone();
     let json = returned.to_string();
+    let encoded = encode(&config(event), &request, answered.then_some(&response));
     let left: std::result::Result<Option<Headers>, InvalidResult> = if answered {
-        parse_response_result(json.as_bytes(), event, &response).map(|edit| edit.headers)
+        let parsed = parse_response_result(json.as_bytes(), event, &response);
+        assert_eq!(encoded.response_result(json.as_bytes(), &response), parsed);
+        parsed.map(|edit| edit.headers)
     } else {
-        parse_request_result(json.as_bytes(), event, &request).map(|result| match result {
+        let parsed = parse_request_result(json.as_bytes(), event, &request);
+        assert_eq!(encoded.request_result(json.as_bytes(), &request), parsed);
+        parsed.map(|result| match result {
             RequestResult::Forward(edit) => edit.headers,
             RequestResult::Respond(_) => panic!("a request was taken for a response"),
         })

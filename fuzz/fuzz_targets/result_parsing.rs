@@ -4,11 +4,12 @@
 #![no_main]
 
 use event::{
-    EventBody, EventOrigin, EventRequest, EventResponse, EventType, OriginProtocol, parse_request_result,
+    EventBody, EventOrigin, EventRequest, EventResponse, EventType, OriginProtocol, encode, parse_request_result,
     parse_response_result,
 };
 use http::Method;
 use libfuzzer_sys::fuzz_target;
+use selvedge_fuzz::events::config;
 use selvedge_fuzz::lawful::{check_request, check_response};
 use std::time::Duration;
 
@@ -19,14 +20,17 @@ fuzz_target!(|input: &[u8]| {
     match event {
         EventType::ViewerRequest | EventType::OriginRequest => {
             let parsed = parse_request_result(json, event, &request);
-            assert_eq!(parsed, parse_request_result(json, event, &request), "parsing is not a function");
+            assert_eq!(encode(&config(event), &request, None).request_result(json, &request), parsed);
             if let Ok(result) = parsed {
                 check_request(&result, event, &request);
             }
         }
         EventType::OriginResponse | EventType::ViewerResponse => {
             let response = response();
-            if let Ok(edit) = parse_response_result(json, event, &response) {
+            let parsed = parse_response_result(json, event, &response);
+            let encoded = encode(&config(event), &request, Some(&response));
+            assert_eq!(encoded.response_result(json, &response), parsed);
+            if let Ok(edit) = parsed {
                 check_response(&edit, event, &response, &request);
             }
         }

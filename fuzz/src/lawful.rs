@@ -98,8 +98,8 @@ pub fn part_of_event(
     response: Option<&EventResponse>,
     part: &str,
 ) -> Vec<u8> {
-    let bytes = encode(&config(event), request, response);
-    let whole: Value = serde_json::from_slice(&bytes).expect("events are JSON");
+    let encoded = encode(&config(event), request, response);
+    let whole: Value = serde_json::from_slice(encoded.json()).expect("events are JSON");
     serde_json::to_vec(&whole["Records"][0]["cf"][part]).expect("values can be written")
 }
 

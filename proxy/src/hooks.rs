@@ -7,7 +7,7 @@ use crate::live::State;
 use bytes::Bytes;
 use deployment::{Behavior, Distribution, Hook};
 use environment::Outcome;
-use event::{EventConfig, EventRequest, EventResponse, EventType, RequestResult, ResponseEdit};
+use event::{Encoded, EventConfig, EventRequest, EventResponse, EventType, RequestResult, ResponseEdit};
 use std::time::{Duration, Instant};
 
 /// How one hook of a request went, for the access log.
@@ -58,8 +58,9 @@ impl HookCall<'_> {
             () = gone => Err(failed(&Outcome::Canceled)),
         };
         let parsed = match invoked {
-            Ok(result) => event::parse_request_result(&result, self.event, request)
-                .map_err(|invalid| (INVALID_RESULT, EdgeError::from(invalid))),
+            Ok((sent, result)) => {
+                sent.request_result(&result, request).map_err(|invalid| (INVALID_RESULT, EdgeError::from(invalid)))
+            }
             Err(failure) => Err(failure),
         };
         self.record(started, parsed)
@@ -76,8 +77,9 @@ impl HookCall<'_> {
     ) -> Result<ResponseEdit, EdgeError> {
         let started = Instant::now();
         let parsed = match self.invoke(request, Some(response)).await {
-            Ok(result) => event::parse_response_result(&result, self.event, response)
-                .map_err(|invalid| (INVALID_RESULT, EdgeError::from(invalid))),
+            Ok((sent, result)) => {
+                sent.response_result(&result, response).map_err(|invalid| (INVALID_RESULT, EdgeError::from(invalid)))
+            }
             Err(failure) => Err(failure),
         };
         self.record(started, parsed)
@@ -87,7 +89,7 @@ impl HookCall<'_> {
         &mut self,
         request: &EventRequest,
         response: Option<&EventResponse>,
-    ) -> Result<Bytes, (&'static str, EdgeError)> {
+    ) -> Result<(Encoded, Bytes), (&'static str, EdgeError)> {
         let name = &self.hook.function;
         let Some(function) = self.state.functions.get(name) else {
             let reason = Outcome::Crashed { reason: format!("function {name} is not prepared") };
@@ -99,9 +101,10 @@ impl HookCall<'_> {
             request_id: self.request_id,
             event_type: self.event,
         };
-        let invocation = function.invoke(event::encode(&config, request, response)).await;
+        let sent = event::encode(&config, request, response);
+        let invocation = function.invoke(sent.json().clone()).await;
         match invocation.outcome {
-            Outcome::Result(result) => Ok(result),
+            Outcome::Result(result) => Ok((sent, result)),
             outcome => Err(failed(&outcome)),
         }
     }

@@ -4,32 +4,25 @@
 use bytes::Bytes;
 use event::{EventResponse, Headers};
 use http::header::COOKIE;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue};
 use pingora::Result;
 use pingora::http::{RequestHeader, ResponseHeader};
 
 /// The lines of a request, cased as the viewer sent them.
 pub(crate) fn request_headers(request: &RequestHeader) -> Headers {
+    // HTTP/2 knows lower case alone: Pingora keeps no list of names beside.
     if !request.has_case() {
-        return lower_case(&request.headers);
+        return Headers::from(&request.headers);
     }
-    let lines = request.case_header_iter();
-    lines.map(|(name, value)| (text(name.as_slice()), Bytes::copy_from_slice(value.as_bytes()))).collect()
+    Headers::copied(|| request.case_header_iter().map(|(name, value)| (name.as_slice(), value.as_bytes())))
 }
 
 /// The lines of a response, cased as the origin sent them.
 pub(crate) fn response_headers(response: &ResponseHeader) -> Headers {
     if !response.has_case() {
-        return lower_case(&response.headers);
+        return Headers::from(&response.headers);
     }
-    let lines = response.case_header_iter();
-    lines.map(|(name, value)| (text(name.as_slice()), Bytes::copy_from_slice(value.as_bytes()))).collect()
-}
-
-/// HTTP/2 knows lower case alone: Pingora keeps no list of names beside.
-fn lower_case(headers: &HeaderMap) -> Headers {
-    let lines = headers.iter();
-    lines.map(|(name, value)| (name.to_string(), Bytes::copy_from_slice(value.as_bytes()))).collect()
+    Headers::copied(|| response.case_header_iter().map(|(name, value)| (name.as_slice(), value.as_bytes())))
 }
 
 /// A response as a function sees it.
@@ -48,7 +41,7 @@ pub(crate) fn set_request_headers(request: &mut RequestHeader, headers: Headers)
         request.remove_header(name);
     });
     for line in headers {
-        request.append_header(line.name, value(&line.value)?)?;
+        request.append_header(line.name.into_bytes(), value(line.value)?)?;
     }
     Ok(())
 }
@@ -60,7 +53,7 @@ pub(crate) fn set_response_headers(response: &mut ResponseHeader, headers: Heade
         response.remove_header(name);
     });
     for line in headers {
-        response.append_header(line.name, value(&line.value)?)?;
+        response.append_header(line.name.into_bytes(), value(line.value)?)?;
     }
     Ok(())
 }
@@ -69,7 +62,7 @@ pub(crate) fn set_response_headers(response: &mut ResponseHeader, headers: Heade
 pub(crate) fn edit_request_headers(request: &mut RequestHeader, left: Headers, sent: &Headers) -> Result<()> {
     match left.added_to(sent) {
         Some(added) => added.iter().try_for_each(|line| {
-            request.append_header(line.name.clone(), value(&line.value)?)?;
+            request.append_header(line.name.as_bytes().clone(), value(line.value.clone())?)?;
             Ok(())
         }),
         None => set_request_headers(request, left.merge_hidden(sent)),
@@ -80,7 +73,7 @@ pub(crate) fn edit_request_headers(request: &mut RequestHeader, left: Headers, s
 pub(crate) fn edit_response_headers(response: &mut ResponseHeader, left: Headers, sent: &Headers) -> Result<()> {
     match left.added_to(sent) {
         Some(added) => added.iter().try_for_each(|line| {
-            response.append_header(line.name.clone(), value(&line.value)?)?;
+            response.append_header(line.name.as_bytes().clone(), value(line.value.clone())?)?;
             Ok(())
         }),
         None => set_response_headers(response, left.merge_hidden(sent)),
@@ -108,7 +101,7 @@ pub(crate) fn take_cookie(request: &mut RequestHeader, name: &str) -> Result<Opt
     if taken.is_some() {
         request.remove_header(&COOKIE);
         for line in left.iter().filter(|line| !line.is_empty()) {
-            request.append_header(COOKIE, value(line)?)?;
+            request.append_header(COOKIE, value(line.clone().into())?)?;
         }
     }
     Ok(taken)
@@ -127,12 +120,8 @@ pub(crate) fn host_name(host: &str) -> &str {
     }
 }
 
-fn value(bytes: &[u8]) -> Result<HeaderValue> {
-    HeaderValue::from_bytes(bytes).map_err(|error| {
+fn value(bytes: Bytes) -> Result<HeaderValue> {
+    HeaderValue::from_maybe_shared(bytes).map_err(|error| {
         pingora::Error::because(pingora::ErrorType::InvalidHTTPHeader, "header value cannot be sent", error)
     })
-}
-
-fn text(name: &[u8]) -> String {
-    String::from_utf8_lossy(name).into_owned()
 }

@@ -145,7 +145,7 @@ fn origin_json(origin: EventOrigin, sent: EventRequest) -> Value {
         event_type: EventType::OriginRequest,
     };
     let event = event::encode(&config, &EventRequest { origin: Some(origin), ..sent }, None);
-    let event: Value = serde_json::from_slice(&event).expect("an event is JSON");
+    let event: Value = serde_json::from_slice(event.json()).expect("an event is JSON");
     event["Records"][0]["cf"]["request"]["origin"].clone()
 }
 

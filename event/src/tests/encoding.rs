@@ -42,8 +42,8 @@ fn header_names_keep_the_order_of_their_first_line() {
 
 #[test]
 fn the_event_has_exactly_one_record() {
-    let bytes = encode(&config(EventType::ViewerRequest), &sent(), None);
-    let event: Value = serde_json::from_slice(&bytes).unwrap();
+    let encoded = encode(&config(EventType::ViewerRequest), &sent(), None);
+    let event: Value = serde_json::from_slice(encoded.json()).unwrap();
     assert_eq!(event["Records"].as_array().unwrap().len(), 1);
 }
 

@@ -4,7 +4,7 @@ use super::*;
 use http::uri::PathAndQuery;
 use proptest::prelude::*;
 
-fn header_name() -> impl Strategy<Value = String> {
+pub(super) fn header_name() -> impl Strategy<Value = String> {
     prop_oneof![
         "[A-Za-z0-9!#$%&'*+.^_`|~-]{1,20}",
         prop_oneof![Just("Host"), Just("Via"), Just("X-Edge-A"), Just("Cookie"), Just("__proto__")]
@@ -20,7 +20,7 @@ fn headers() -> impl Strategy<Value = Headers> {
     prop::collection::vec((header_name(), header_value()), 0..20).prop_map(|lines| lines.into_iter().collect())
 }
 
-fn request() -> impl Strategy<Value = EventRequest> {
+pub(super) fn request() -> impl Strategy<Value = EventRequest> {
     ("/[ -~é]{0,30}", "[!-~]{0,30}", headers(), prop::collection::vec(any::<u8>(), 0..50)).prop_map(
         |(uri, querystring, headers, body)| EventRequest {
             uri,

@@ -38,7 +38,7 @@ fn what_is_not_json_is_refused() {
 #[test]
 fn the_whole_event_is_refused() {
     let event = encode(&config(EventType::ViewerRequest), &sent(), None);
-    assert_eq!(rule(&event), Rule::EventReturned);
+    assert_eq!(rule(event.json()), Rule::EventReturned);
 }
 
 #[test]

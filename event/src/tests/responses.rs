@@ -26,7 +26,7 @@ fn nothing_the_event_and_no_status_are_refused_in_response_events() {
     assert_eq!(rule(b"null"), Rule::NotAnObject);
     assert_eq!(rule(b"{}"), Rule::StatusMissing);
     let event = encode(&config(EventType::OriginResponse), &sent(), Some(&sent_response()));
-    assert_eq!(rule(&event), Rule::EventReturned);
+    assert_eq!(rule(event.json()), Rule::EventReturned);
 }
 
 #[test]
