@@ -197,7 +197,8 @@ impl Core {
                         return Ok((environment, Start::Warm));
                     }
                 }
-                Taken::Place(place) => match self.create(place).await {
+                // In a box, so that invocations that find one do not carry the room for this.
+                Taken::Place(place) => match Box::pin(self.create(place)).await {
                     Err(BuildError::Lost) if losses < LOSSES_MAX => {
                         losses += 1;
                         tracing::warn!(function = %self.name, losses, "killed before it was ready, another is made");

@@ -109,7 +109,7 @@ impl<T> Pool<T> {
             Attempt::Queued(Queued { missing: Missing::Capacity, .. }) => None,
             Attempt::Queued(queued) => Some(queued),
         };
-        let waited = tokio::time::timeout(self.limits.wait_max, self.wait(queued)).await;
+        let waited = tokio::time::timeout(self.limits.wait_max, Box::pin(self.wait(queued))).await;
         waited.unwrap_or(Err(Refused::Waited(self.limits.wait_max)))
     }
 

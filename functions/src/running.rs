@@ -27,7 +27,7 @@ pub(crate) use ended::{Lost, Until};
 
 /// An invocation that has an environment.
 pub(crate) struct Running {
-    active: Option<Active>,
+    active: Option<Box<Active>>,
     detached: bool,
 }
 
@@ -103,7 +103,7 @@ impl Running {
             stopped,
             answer,
         };
-        Ok(Running { active: Some(active), detached: false })
+        Ok(Running { active: Some(Box::new(active)), detached: false })
     }
 
     /// Runs to what is waited for; what is left then moves to a task of its own. Says how far it had come if its
@@ -345,7 +345,7 @@ impl Active {
         Invocation { id: self.id, outcome, duration, init, memory_used_mb, log_tail }
     }
 
-    fn finish(mut self, mut ended: Ended) -> (Invocation, Option<Lost>) {
+    fn finish(mut self: Box<Self>, mut ended: Ended) -> (Invocation, Option<Lost>) {
         self.environment.pace.release(&self.environment.child);
         self.environment.near.end();
         let has_crashed = matches!(ended.outcome, Outcome::Crashed { .. });
@@ -372,7 +372,7 @@ impl Active {
         log::put_end(&mut self.log, &report);
         self.flush_log();
         self.environment.report(&report, &ended.outcome);
-        let Active { core, mut environment, id, start, log_tail, answer, .. } = self;
+        let Active { core, mut environment, id, start, log_tail, answer, .. } = *self;
         if ended.reusable {
             environment.rest();
             core.pool.give_back(environment);
