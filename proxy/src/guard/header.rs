@@ -2,6 +2,7 @@
 //! Pingora sees the connection.
 
 use bytes::{Buf, BytesMut};
+use memchr::memchr_iter;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, timeout};
@@ -123,16 +124,15 @@ fn drop_empty_lines(bytes: &mut BytesMut) -> usize {
 /// Lines may end with a bare LF, as Pingora's parser accepts.
 fn header_end(bytes: &[u8], searched: usize) -> Option<usize> {
     // The ending is LF LF or LF CR LF, so it may have begun just before what was searched.
-    let mut from = searched.saturating_sub(3);
-    while let Some(offset) = bytes[from..].iter().position(|byte| *byte == b'\n') {
+    let from = searched.saturating_sub(3);
+    memchr_iter(b'\n', &bytes[from..]).find_map(|offset| {
         let after = from + offset + 1;
         match bytes[after..] {
-            [b'\n', ..] => return Some(after + 1),
-            [b'\r', b'\n', ..] => return Some(after + 2),
-            _ => from = after,
+            [b'\n', ..] => Some(after + 1),
+            [b'\r', b'\n', ..] => Some(after + 2),
+            _ => None,
         }
-    }
-    None
+    })
 }
 
 const FIRST_READ_BYTES: usize = 4096;
@@ -162,6 +162,27 @@ mod tests {
             let (header, behind) = reading.await.unwrap().unwrap();
             assert_eq!(&header[..], &text[..text.len() - 4], "split at {split}");
             assert!(b"body".starts_with(&behind[..]), "split at {split}: {behind:?}");
+        }
+    }
+
+    #[test]
+    fn the_end_is_found_once_it_is_there_wherever_the_search_goes_on() {
+        for text in [
+            "GET / HTTP/1.1\r\nhost: a\r\n\r\nbody\n\nmore",
+            "GET / HTTP/1.1\nhost: a\n\nbody\r\n\r\n",
+            "GET / HTTP/1.1\nhost: a\r\nb:\r\r\nc: d\n\r\n",
+            "GET / HTTP/1.1\r\nhost: a\r\n\n\n",
+            "GET / HTTP/1.1\r\n\rhost: a\r\r\n",
+        ] {
+            let ends = ["\n\n", "\n\r\n"].map(|end| text.find(end).map(|at| at + end.len()));
+            let end = ends.into_iter().flatten().min();
+            for cut in 0..=text.len() {
+                let expected = end.filter(|end| *end <= cut);
+                for searched in (0..=cut).filter(|searched| end.is_none_or(|end| *searched < end)) {
+                    let found = header_end(&text.as_bytes()[..cut], searched);
+                    assert_eq!(found, expected, "{text:?} cut at {cut}, searched to {searched}");
+                }
+            }
         }
     }
 

@@ -4,6 +4,7 @@
 //! docs/decisions/0004 has the why.
 
 use bytes::{Buf as _, Bytes, BytesMut};
+use memchr::{memchr, memchr_iter};
 use pingora::protocols::GetProxyDigest as _;
 use std::io;
 use std::pin::Pin;
@@ -41,15 +42,29 @@ impl DatedStream {
 
 /// The header with another date, which takes as many bytes.
 fn with_date(bytes: &[u8], date: &[u8]) -> Option<Bytes> {
-    let end = bytes.windows(4).position(|window| window == b"\r\n\r\n")? + 2;
-    let head = &bytes[..end];
-    let line = head.windows(NAME.len()).position(|window| window.eq_ignore_ascii_case(NAME))? + NAME.len();
-    let length = head[line..].iter().position(|byte| *byte == b'\r')?;
-    let mut dated = BytesMut::from(head);
-    (length == date.len()).then(|| dated[line..line + length].copy_from_slice(date))?;
-    Some(dated.freeze())
+    let mut value = None;
+    for at in memchr_iter(b'\r', bytes) {
+        let rest = &bytes[at..];
+        if rest.starts_with(END) {
+            let (value, head) = (value?, &bytes[..at + END.len() / 2]);
+            let length = memchr(b'\r', &head[value..])?;
+            return (length == date.len()).then(|| replaced(head, value, date));
+        }
+        if value.is_none() && rest.get(..NAME.len()).is_some_and(|name| name.eq_ignore_ascii_case(NAME)) {
+            value = Some(at + NAME.len());
+        }
+    }
+    None
 }
 
+fn replaced(head: &[u8], value: usize, date: &[u8]) -> Bytes {
+    let mut dated = BytesMut::from(head);
+    dated[value..value + date.len()].copy_from_slice(date);
+    dated.freeze()
+}
+
+/// Of the last line, and the empty one.
+const END: &[u8] = b"\r\n\r\n";
 const NAME: &[u8] = b"\r\ndate: ";
 
 impl AsyncRead for DatedStream {
@@ -117,5 +132,23 @@ mod tests {
         let head = b"HTTP/1.1 200 OK\r\nage: 3\r\n\r\n\r\ndate: Wed, 25 Nov 2026 17:05:53 GMT\r\n\r\n";
         assert_eq!(with_date(head, OLD), None);
         assert_eq!(with_date(b"HTTP/1.1 200 OK\r\ndate: Wed, 25", OLD), None);
+    }
+
+    #[test]
+    fn a_header_that_is_cut_anywhere_keeps_its_date() {
+        let head = b"HTTP/1.1 200 OK\r\nage: 3\r\nDATE: Wed, 25 Nov 2026 17:05:53 GMT\r\ndate: a\r\n\r\n";
+        for cut in 0..head.len() {
+            assert_eq!(with_date(&head[..cut], OLD), None, "cut at {cut}");
+        }
+        let dated = with_date(head, OLD).unwrap();
+        assert_eq!(&dated[..], b"HTTP/1.1 200 OK\r\nage: 3\r\nDATE: Sun, 06 Nov 1994 08:49:37 GMT\r\ndate: a\r\n");
+    }
+
+    #[test]
+    fn the_first_date_alone_counts() {
+        let head = b"HTTP/1.1 200 OK\r\ndate: a\r\ndate: Wed, 25 Nov 2026 17:05:53 GMT\r\n\r\n";
+        assert_eq!(with_date(head, OLD), None);
+        let lone = b"HTTP/1.1 200 OK\r\rdate: a\r\nx: \r\ndate: b\rc\r\n\r\n";
+        assert_eq!(&with_date(lone, b"d").unwrap()[..], b"HTTP/1.1 200 OK\r\rdate: a\r\nx: \r\ndate: d\rc\r\n");
     }
 }

@@ -2,6 +2,9 @@
 //! body is, and whether it asks for another protocol. What is wrong in a header is
 //! Pingora's to refuse.
 
+use memchr::{memchr, memchr_iter};
+use std::iter;
+
 /// How long a body is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum BodyLength {
@@ -19,13 +22,11 @@ pub(super) struct Framing {
 }
 
 impl Framing {
-    /// Of a whole header. Its lines may end with a bare LF, as Pingora's parser accepts.
+    /// Of a whole header.
     pub(super) fn of(header: &[u8]) -> Framing {
         let mut framing = Framing { body: BodyLength::Bytes(0), certain: true, upgrade: false };
         let mut lengths = 0;
-        for line in header.split(|byte| *byte == b'\n').skip(1) {
-            let Some(colon) = line.iter().position(|byte| *byte == b':') else { continue };
-            let (name, value) = (&line[..colon], &line[colon + 1..]);
+        for (name, value) in fields(header) {
             if name.eq_ignore_ascii_case(b"transfer-encoding") {
                 framing.body = BodyLength::Chunked;
                 framing.certain &= value.trim_ascii().eq_ignore_ascii_case(b"chunked");
@@ -43,6 +44,18 @@ impl Framing {
         framing.certain &= lengths <= 1;
         framing
     }
+}
+
+/// Names and values, as they are, of the lines behind the first.
+/// They may end with a bare LF, as Pingora's parser accepts.
+fn fields(header: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    let mut from = 0;
+    let ends = memchr_iter(b'\n', header).chain(iter::once(header.len()));
+    let lines = ends.map(move |end| &header[std::mem::replace(&mut from, end + 1)..end]);
+    lines.skip(1).filter_map(|line| {
+        let colon = memchr(b':', line)?;
+        Some((&line[..colon], &line[colon + 1..]))
+    })
 }
 
 /// Several lengths are the same one, or the request is refused.
@@ -74,6 +87,17 @@ mod tests {
             assert_eq!(of(lines), (body, false), "{lines:?}");
         }
         assert_eq!(of("Upgrade: websocket\r\n"), (BodyLength::Bytes(0), true));
+    }
+
+    #[test]
+    fn fields_are_the_lines_behind_the_first_that_have_a_colon() {
+        let of = |header: &'static str| {
+            let text = |bytes| std::str::from_utf8(bytes).unwrap();
+            fields(header.as_bytes()).map(|(name, value)| (text(name), text(value))).collect::<Vec<_>>()
+        };
+        assert_eq!(of("a: b"), []);
+        assert_eq!(of("a: b\n\nc:d:e\r\nnone\r\n:\n\r\n"), [("c", "d:e\r"), ("", "")]);
+        assert_eq!(of("\na:b\nc:d"), [("a", "b"), ("c", "d")]);
     }
 
     #[test]
