@@ -41,6 +41,7 @@ mod parts;
 mod pipelining;
 mod poisoning;
 mod policies;
+mod processors;
 mod purge;
 mod python;
 mod ranges;
