@@ -17,7 +17,7 @@ connections=${CONNECTIONS:-32}
 work=$(mktemp -d)
 pids=()
 finish() {
-  for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; wait "$pid" 2>/dev/null || true; done
+  stop
   rm -rf "$work"
 }
 trap finish EXIT
@@ -102,12 +102,18 @@ CONF
 # Started by root, nginx would give its workers to a user who may not read $work.
 nginx_user=
 [ "$(id -u)" -ne 0 ] || nginx_user="user root;"
-SELVEDGE_LOG=warn "$SELVEDGE_BIN" serve --config "$work/selvedge.toml" & pids+=($!)
-nginx -e "$work/nginx/error.log" -c "$work/nginx.conf" -g "daemon off; $nginx_user" & pids+=($!)
-for url in http://127.0.0.1:18080/page.html http://127.0.0.1:18080/{stamped,looked}/page.html http://127.0.0.1:18081/page.html; do
-  curl --silent --show-error --fail --output /dev/null --retry 100 --retry-delay 1 --retry-connrefused "$url"
-  curl --silent --fail --output /dev/null "$url"
-done
+start() {
+  SELVEDGE_LOG=warn "${on[@]}" "$SELVEDGE_BIN" serve --config "$work/selvedge.toml" & pids+=($!)
+  "${on[@]}" nginx -e "$work/nginx/error.log" -c "$work/nginx.conf" -g "daemon off; $nginx_user" & pids+=($!)
+  for url in http://127.0.0.1:18080/{page.html,stamped/page.html,looked/page.html,answer} http://127.0.0.1:18081/page.html; do
+    curl --silent --show-error --fail --output /dev/null --retry 100 --retry-delay 1 --retry-connrefused "$url"
+    curl --silent --fail --output /dev/null "$url"
+  done
+}
+stop() {
+  for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; wait "$pid" 2>/dev/null || true; done
+  pids=()
+}
 
 # load URL OPTIONS: the report of one run with a browser's headers; every answer must be a success.
 load() {
@@ -127,8 +133,6 @@ rate() { awk '/^Requests\/sec:/ { print int($2) }'; }
 # The median in whole microseconds.
 median_us() { awk '$1 == "50%" { unit = $2 ~ /us$/ ? 1 : $2 ~ /ms$/ ? 1000 : 1000000; print int($2 * unit + 0.5) }'; }
 
-# One connection is measured from one processor: whether the viewer shares the edge's makes more of a difference than a hook does.
-on=()
 declare -A runs medians
 names=(nginx hit request response generated)
 declare -A urls=(
@@ -138,13 +142,23 @@ declare -A urls=(
   [response]=http://127.0.0.1:18080/stamped/page.html
   [generated]=http://127.0.0.1:18080/answer
 )
+on=()
+start
 for round in 1 2 3; do
   for name in "${names[@]}"; do
     say "round $round: $name"
     runs[$name]+="$(load "${urls[$name]}" -t 2 -c "$connections" -d "${seconds}s" | rate) "
-    on=(taskset --cpu-list 0)
-    medians[$name]+="$(load "${urls[$name]}" -t 1 -c 1 -d 2s | median_us) "
-    on=()
+  done
+done
+stop
+# One connection is measured with all on one processor: where the system puts the processes, and how long a processor
+# that sleeps takes to wake, makes more of a difference than a hook does.
+on=(taskset --cpu-list 0)
+start
+for round in 1 2 3; do
+  for name in "${names[@]}"; do
+    say "one connection, round $round: $name"
+    medians[$name]+="$(load "${urls[$name]}" -t 1 -c 1 -d 3s | median_us) "
   done
 done
 
@@ -167,7 +181,7 @@ others=$(awk '/^## / { keep = 1 } keep' "$ROOT/bench/results.md")
   echo "$(grep -m1 'model name' /proc/cpuinfo | cut -d: -f2 | xargs), $(nproc) cores; load generator on the same machine;"
   echo "\`bench/run.sh\`: wrk, 2 threads, $connections connections, $seconds s, median of 3; $(date -u +%Y-%m-%d), $(git -C "$ROOT" rev-parse --short HEAD)."
   echo
-  echo "Times are the median of a request on one connection, in µs; \"added\" is what it has over the cached hit."
+  echo "Times are the median of a request on one connection, in µs, viewer, edge and environment on one processor; \"added\" is what it has over the cached hit."
   echo
   echo "| Case | Requests/s | Spread | To nginx | Time | Spread | Added |"
   echo "|---|---|---|---|---|---|---|"
