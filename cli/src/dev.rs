@@ -35,7 +35,7 @@ pub(crate) fn dev(args: &DevArgs) -> anyhow::Result<Exit> {
     let project = project(args)?;
     if args.print_config {
         let Project::MadeUp(convention) = &project else { bail!("there is a configuration file already") };
-        print!("{}", convention.text(&convention.hooks(None)?, None));
+        print!("{}", convention.text(&convention.hooks(None)?.exports, None));
         return Ok(Exit::Done);
     }
     let terminal = Terminal::start()?;

@@ -209,6 +209,10 @@ impl Reload {
         let known = running.key_value_stores.clone();
         stores::publish(&self.functions, &deployment, |id, _| !known.contains_key(id))?;
         let prepared = Prepared::of(&self.functions, &deployment).await?;
+        if self.dev.as_ref().is_some_and(|dev| !dev.is_current()) {
+            // The code may be newer than its exports; the save that came between is the next change.
+            return Ok(());
+        }
         self.directories.add(directories(&deployment)).map_err(|error| anyhow!("{error}"))?;
         let before = self.live.swap(deployment, prepared.functions());
         let renewed = prepared.renewed_since(&self.prepared);

@@ -3,6 +3,7 @@
 use selvedge_tests::dev::Dev;
 use selvedge_tests::{Origin, wait_for};
 use std::time::{Duration, Instant};
+use tokio::time::sleep;
 
 const ANSWER: &str = "interface Event { Records: { cf: { request: { uri: string } } }[] }
 export const viewerRequest = async (event: Event) => {
@@ -117,6 +118,25 @@ async fn exports_become_hooks_when_they_are_saved() {
     dev.save("src/index.mjs", "export const other = 1;\n");
     dev.said("exports no handler: call an export viewerRequest").await;
     assert_eq!(dev.get("/a").await.header("x-stamp"), "here");
+}
+
+/// Code without a handler is refused whenever it is saved, also while the code before it is being loaded.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn saves_in_a_row_are_not_served_half() {
+    let code = |nth: u64| format!("export const handler = async () => ({{ status: '200', body: '{nth}' }});\n");
+    let dev = Dev::start(&[("index.mjs", &code(0))], &[]).await;
+    for nth in 1..=30 {
+        dev.save("index.mjs", &code(nth));
+        sleep(Duration::from_millis(2 * nth)).await;
+        dev.save("index.mjs", "export const other = 1;\n");
+        let refused = || dev.terminal().matches("exports no handler").count() as u64;
+        wait_for("the refusal", || async {
+            assert_eq!(dev.get("/").await.status, 200);
+            (refused() >= nth).then_some(())
+        })
+        .await;
+    }
+    assert!(!dev.terminal().contains("cannot run"), "{}", dev.terminal());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -39,6 +39,14 @@ pub(crate) struct Export {
     pub(crate) name: String,
 }
 
+/// What a handler's file exports.
+#[derive(Debug)]
+pub(crate) struct Hooks {
+    pub(crate) exports: Vec<Export>,
+    /// The file as it was.
+    source: String,
+}
+
 /// What only a running edge has.
 pub(crate) struct Place<'a> {
     pub(crate) listen: SocketAddr,
@@ -104,18 +112,18 @@ impl Convention {
     ///
     /// # Errors
     /// It exports no hook.
-    pub(crate) fn hooks(&self, before: Option<&[Export]>) -> anyhow::Result<Vec<Export>> {
-        let text = std::fs::read_to_string(&self.file).with_context(|| format!("cannot read {}", shown(&self.file)))?;
+    pub(crate) fn hooks(&self, before: Option<&Hooks>) -> anyhow::Result<Hooks> {
+        let source = self.source()?;
         let names = match self.language {
-            Language::Python => python_functions(&text),
+            Language::Python => python_functions(&source),
             Language::JavaScript => match (javascript_exports(&self.file), before) {
                 (Some(names), _) => names,
-                (None, Some(before)) => return Ok(before.to_vec()),
-                (None, None) => words(&text),
+                (None, Some(before)) => return Ok(Hooks { exports: before.exports.clone(), source }),
+                (None, None) => words(&source),
             },
         };
-        let hooks = self.hooks_of(&names);
-        if hooks.is_empty() {
+        let exports = self.hooks_of(&names);
+        if exports.is_empty() {
             let known: Vec<String> = HookEvent::ALL.iter().map(|event| self.export_of(*event)).collect();
             bail!(
                 "{} exports no handler: call an export {}, or {}",
@@ -124,7 +132,16 @@ impl Convention {
                 self.plain().join(" or ")
             );
         }
-        Ok(hooks)
+        Ok(Hooks { exports, source })
+    }
+
+    /// Whether the file is still the one that these were found in.
+    pub(crate) fn is_of(&self, hooks: &Hooks) -> bool {
+        self.source().is_ok_and(|source| source == hooks.source)
+    }
+
+    fn source(&self) -> anyhow::Result<String> {
+        std::fs::read_to_string(&self.file).with_context(|| format!("cannot read {}", shown(&self.file)))
     }
 
     fn hooks_of(&self, names: &[String]) -> Vec<Export> {

@@ -3,7 +3,7 @@
 //! is said of reloads and errors. `serve` and `reload` call it.
 
 use super::Project;
-use super::convention::{Export, Place};
+use super::convention::{Hooks, Place};
 use super::place::Sources;
 use super::story::{Story, is_call, is_runtimes};
 use super::terminal::{Style, Terminal};
@@ -27,7 +27,7 @@ pub(crate) struct Session {
     file: PathBuf,
     data_dir: PathBuf,
     echo: PathBuf,
-    hooks: Mutex<Option<Vec<Export>>>,
+    hooks: Mutex<Option<Hooks>>,
     sources: Arc<Sources>,
     story: Arc<Story>,
 }
@@ -57,14 +57,22 @@ impl Session {
     pub(crate) fn refresh(&self) -> anyhow::Result<()> {
         let (Project::MadeUp(convention), Some(listen)) = (&self.project, self.address) else { return Ok(()) };
         let mut known = self.hooks.lock().unwrap_or_else(PoisonError::into_inner);
-        let hooks = convention.hooks(known.as_deref())?;
-        let text = convention.text(&hooks, Some(&Place { listen, data_dir: &self.data_dir, echo: &self.echo }));
+        let hooks = convention.hooks(known.as_ref())?;
+        let text = convention.text(&hooks.exports, Some(&Place { listen, data_dir: &self.data_dir, echo: &self.echo }));
         *known = Some(hooks);
         // Writing it is a change that is heard.
         if std::fs::read_to_string(&self.file).is_ok_and(|written| written == text) {
             return Ok(());
         }
         std::fs::write(&self.file, text).with_context(|| format!("cannot write {}", self.file.display()))
+    }
+
+    /// Whether the handler's file is still the one that the configuration was made up for. When it is not,
+    /// what was prepared may be of two moments, and a change is about to be heard.
+    pub(crate) fn is_current(&self) -> bool {
+        let Project::MadeUp(convention) = &self.project else { return true };
+        let known = self.hooks.lock().unwrap_or_else(PoisonError::into_inner);
+        known.as_ref().is_some_and(|hooks| convention.is_of(hooks))
     }
 
     /// The configuration with listeners that only this machine reaches.
@@ -120,7 +128,7 @@ impl Session {
         }
         if let Project::MadeUp(convention) = &self.project {
             let hooks = self.hooks.lock().unwrap_or_else(PoisonError::into_inner);
-            for hook in hooks.iter().flatten() {
+            for hook in hooks.iter().flat_map(|hooks| &hooks.exports) {
                 let what = format!("  {:<16} {} of {}", hook.event.name(), hook.name, shown(convention.file()));
                 self.terminal.say(&[(Style::Plain, what)]);
             }

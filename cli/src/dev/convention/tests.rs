@@ -73,8 +73,11 @@ fn python_has_names_of_its_own() {
     let root = project(&[("index.py", text)]);
     let convention = Convention::find(root.path(), args()).unwrap();
     let found = convention.hooks(None).unwrap();
-    assert_eq!(found, [Export { event: HookEvent::ViewerRequest, name: "viewer_request".into() }]);
-    assert!(convention.text(&found, None).contains("runtime = \"python3."));
+    assert_eq!(found.exports, [Export { event: HookEvent::ViewerRequest, name: "viewer_request".into() }]);
+    assert!(convention.text(&found.exports, None).contains("runtime = \"python3."));
+    assert!(convention.is_of(&found));
+    std::fs::write(root.path().join("index.py"), text.replace("viewer_request", "other")).unwrap();
+    assert!(!convention.is_of(&found));
 }
 
 #[test]
