@@ -1,5 +1,5 @@
 # Every target is one script; each script says what it does while it does it.
-.PHONY: demo test build bench bench-micro bench-environments soak chaos cache-conformance lint fuzz test-vm
+.PHONY: demo test build bench bench-micro bench-environments layout soak chaos cache-conformance lint fuzz test-vm
 
 demo: ## build, serve examples/demo, print requests to try
 	@scripts/demo.sh
@@ -21,6 +21,9 @@ bench-micro: ## events, results and a warm invocation, by criterion
 
 bench-environments: ## cold starts, idle memory; needs wrk and npm
 	@bench/environments.sh
+
+layout: ## which functions run for a request, for the linker; minutes
+	@bench/layout.sh
 
 soak: ## 100,000 environments made and ended; memory must stay flat
 	@bench/soak.sh

@@ -30,6 +30,7 @@ mod http_cache;
 mod inspector;
 mod key_value_stores;
 mod layers;
+mod layout;
 mod limits;
 mod listening;
 mod log_groups;
