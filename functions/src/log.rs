@@ -14,7 +14,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::time::{Duration, SystemTime};
 use uuid::Uuid;
 
@@ -245,7 +245,7 @@ impl Writer {
     /// One write per function and round. Between rounds it sleeps, so that whoever hands lines over
     /// meanwhile has nobody to wake: a wake costs an invocation more than its lines do.
     fn run(&mut self, queue: &Receiver<Message>) {
-        while let Ok(first) = queue.recv() {
+        while let Some(first) = next(queue) {
             let mut bytes = 0;
             let mut next = Some(first);
             while let Some(message) = next {
@@ -304,6 +304,17 @@ impl Writer {
     }
 }
 
+/// The first message of a round. It is looked for a while, and waited for after that: then somebody wakes.
+fn next(queue: &Receiver<Message>) -> Option<Message> {
+    for _ in 0..LOOKS {
+        match queue.try_recv() {
+            Err(TryRecvError::Empty) => std::thread::sleep(ROUND_PAUSE),
+            found => return found.ok(),
+        }
+    }
+    queue.recv().ok()
+}
+
 impl LogFile {
     fn write(&mut self, lines: &[u8]) -> io::Result<()> {
         self.file.write_all(lines)?;
@@ -330,6 +341,8 @@ fn copy_to_terminal(function: &str, lines: &[u8]) {
 
 const QUEUE_MAX: usize = 8192;
 const ROUND_PAUSE: Duration = Duration::from_millis(5);
+/// A tenth of a second.
+const LOOKS: u32 = 20;
 const ROUND_BYTES_MAX: usize = 1024 * 1024;
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 /// One older file is kept beside the current one.
