@@ -42,7 +42,8 @@ def symbols(program):
 
 def calls(file, program, functions):
     """Names of the functions that a trace was in, one after the other."""
-    ranges = [line.split()[0].split("-") for line in pathlib.Path(f"{file}.maps").read_text().splitlines() if program in line]
+    maps = pathlib.Path(f"{file}.maps").read_text().splitlines()
+    ranges = [line.split()[0].split("-") for line in maps if line.endswith(program)]
     # Parts in between may be copies in anonymous memory.
     start, end = int(ranges[0][0], 16), int(ranges[-1][1], 16)
     counters = array.array("Q", pathlib.Path(file).read_bytes())

@@ -10,55 +10,12 @@ CARGO_TARGET_DIR=$CARGO_TARGET_DIR/bench cargo build --release --manifest-path "
 steps=$CARGO_TARGET_DIR/bench/release/steps
 secure=https://127.0.0.1:18091
 
-function_file stamp <<'JS'
-export const handler = async (event) => {
-  const { response } = event.Records[0].cf;
-  response.headers['x-stamp'] = [{ key: 'X-Stamp', value: '1' }];
-  return response;
-};
-JS
-function_file look <<'JS'
-export const handler = async (event) => event.Records[0].cf.request;
-JS
-function_file answer <<'JS'
-export const handler = async () => ({ status: '200', statusDescription: 'OK', body: 'made here' });
-JS
-mkdir -p "$work/site"
-head -c 10240 /dev/zero | tr '\0' x >"$work/site/page.html"
-for directory in stamped looked; do
-  mkdir -p "$work/site/$directory"
-  cp "$work/site/page.html" "$work/site/$directory/"
-done
+source "$ROOT/bench/hooks.sh"
 "$SELVEDGE_BIN" certs init --dir "$work/certs" >"$work/said"
-serve <<TOML
-threads = 1
-https = ["${secure#https://}"]
-certificates = "certs"
-[functions.stamp]
-code = "stamp"
-[functions.look]
-code = "look"
-[functions.answer]
-code = "answer"
-[distributions.bench]
-domains = ["*"]
-[distributions.bench.origins.files]
-directory = "site"
-[[distributions.bench.behaviors]]
-path = "/stamped/*"
-origin = "files"
-hooks.viewer-response = "stamp"
-[[distributions.bench.behaviors]]
-path = "/looked/*"
-origin = "files"
-hooks.viewer-request = "look"
-[[distributions.bench.behaviors]]
-path = "/answer"
-origin = "files"
-hooks.viewer-request = "answer"
-[distributions.bench.default_behavior]
-origin = "files"
-TOML
+serve < <(
+  printf 'threads = 1\nhttps = ["%s"]\ncertificates = "certs"\n' "${secure#https://}"
+  cat "$work/hooks.toml"
+)
 
 mkdir "$work/edge" "$work/environment"
 worker=$(basename "$(dirname "$(grep -l tokio-rt-worker /proc/"$edge"/task/*/comm | head -n 1)")")

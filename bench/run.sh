@@ -22,55 +22,17 @@ finish() {
 }
 trap finish EXIT
 
-mkdir -p "$work/site" "$work/stamp" "$work/look" "$work/answer" "$work/nginx"
-head -c 10240 /dev/zero | tr '\0' x >"$work/site/page.html"
-cat >"$work/stamp/index.mjs" <<'JS'
-export const handler = async (event) => {
-  const { response } = event.Records[0].cf;
-  response.headers['x-stamp'] = [{ key: 'X-Stamp', value: '1' }];
-  return response;
-};
-JS
-cat >"$work/look/index.mjs" <<'JS'
-export const handler = async (event) => event.Records[0].cf.request;
-JS
-cat >"$work/answer/index.mjs" <<'JS'
-export const handler = async () => ({ status: '200', statusDescription: 'OK', body: 'made here' });
-JS
-cat >"$work/selvedge.toml" <<'TOML'
+mkdir "$work/nginx"
+source "$ROOT/bench/hooks.sh"
+{
+  cat <<'TOML'
 [server]
 http = ["127.0.0.1:18080"]
 data_dir = "data"
 connections_per_address = 4096
-[functions.stamp]
-code = "stamp"
-[functions.look]
-code = "look"
-[functions.answer]
-code = "answer"
-[distributions.bench]
-domains = ["*"]
-[distributions.bench.origins.files]
-directory = "site"
-[[distributions.bench.behaviors]]
-path = "/stamped/*"
-origin = "files"
-hooks.viewer-response = "stamp"
-[[distributions.bench.behaviors]]
-path = "/looked/*"
-origin = "files"
-hooks.viewer-request = "look"
-[[distributions.bench.behaviors]]
-path = "/answer"
-origin = "files"
-hooks.viewer-request = "answer"
-[distributions.bench.default_behavior]
-origin = "files"
 TOML
-for directory in stamped looked; do
-  mkdir -p "$work/site/$directory"
-  cp "$work/site/page.html" "$work/site/$directory/"
-done
+  cat "$work/hooks.toml"
+} >"$work/selvedge.toml"
 cat >"$work/nginx.conf" <<CONF
 worker_processes $(nproc);
 pid $work/nginx/pid;

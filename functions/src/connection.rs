@@ -5,7 +5,7 @@
 use crate::channel::Channel;
 use crate::cpu::{Near, Pace};
 use crate::leaving::{self, Exit, Last};
-use crate::log;
+use crate::log_lines;
 use crate::parent::Child;
 use crate::phase::Phase;
 use crate::pool::Place;
@@ -117,7 +117,7 @@ impl Environment {
     }
 
     /// What an environment with extensions hears of an invocation that is over, when it hears again.
-    pub(crate) fn report(&mut self, report: &log::Report, outcome: &Outcome) {
+    pub(crate) fn report(&mut self, report: &log_lines::Report, outcome: &Outcome) {
         if self.lingers {
             // It has few bytes.
             let _ = Frame::Report(report.told(outcome)).encode(&mut self.out);
@@ -245,9 +245,9 @@ impl Environment {
                 Ok(Some(Frame::Ready { .. })) => return Ok(()),
                 Ok(Some(Frame::Lingers)) => self.lingers = true,
                 Ok(Some(Frame::InitFailed(error))) => return Err(phase.failed(error)),
-                Ok(Some(Frame::Log(line))) => crate::log::put_line(log, &line),
+                Ok(Some(Frame::Log(line))) => crate::log_lines::put_line(log, &line),
                 Ok(Some(Frame::Stopped(text))) => {
-                    text.split(|byte| *byte == b'\n').for_each(|line| crate::log::put_line(log, line));
+                    text.split(|byte| *byte == b'\n').for_each(|line| crate::log_lines::put_line(log, line));
                 }
                 Ok(Some(other)) => tracing::debug!(?other, "unexpected frame before ready"),
                 Ok(None) => {

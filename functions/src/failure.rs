@@ -1,6 +1,6 @@
 //! What a function's log says of an invocation that failed.
 
-use crate::log::{self, Failure};
+use crate::log_lines::{self, Failure};
 use bytes::BytesMut;
 use environment::outcome::exit_message;
 use environment::{ErrorPayload, Outcome};
@@ -9,8 +9,8 @@ use uuid::Uuid;
 /// Appends the lines Lambda writes about a failure; the handler's own errors are logged by its runtime.
 pub(crate) fn put_failure(out: &mut BytesMut, id: Uuid, outcome: &Outcome) -> Option<Failure> {
     let error = |out: &mut BytesMut, message: &str, kind: &str| {
-        log::put_line(out, format!("RequestId: {id} Error: {message}").as_bytes());
-        log::put_line(out, kind.as_bytes());
+        log_lines::put_line(out, format!("RequestId: {id} Error: {message}").as_bytes());
+        log_lines::put_line(out, kind.as_bytes());
         Some(Failure::Error(kind.to_owned()))
     };
     match outcome {
@@ -18,7 +18,7 @@ pub(crate) fn put_failure(out: &mut BytesMut, id: Uuid, outcome: &Outcome) -> Op
         Outcome::TimedOut { timeout_ms } => {
             #[expect(clippy::cast_precision_loss, reason = "a timeout has few digits")]
             let seconds = *timeout_ms as f64 / 1000.0;
-            log::put_notice(out, id, &format!("Task timed out after {seconds:.2} seconds"));
+            log_lines::put_notice(out, id, &format!("Task timed out after {seconds:.2} seconds"));
             Some(Failure::Timeout)
         }
         Outcome::InitFailed(ErrorPayload { error_type, error_message, .. }) => error(out, error_message, error_type),
@@ -44,7 +44,7 @@ pub(crate) fn put_stopped(out: &mut BytesMut, id: Uuid, text: Option<&[u8]>, lan
         if index == 0 {
             out.extend_from_slice(format!("RequestId: {id} ").as_bytes());
         }
-        log::put_line(out, line);
+        log_lines::put_line(out, line);
     }
 }
 

@@ -12,7 +12,8 @@ use crate::connection::Environment;
 use crate::failure::put_failure;
 use crate::functions::Shared;
 use crate::invocation::{Invocation, log_tail};
-use crate::log::{self, Failure, Log, Report, Start};
+use crate::log::Log;
+use crate::log_lines::{self, Failure, Report, Start};
 use crate::network::{Caller, Forks};
 use crate::package::Installed;
 use crate::phase::Phase;
@@ -232,7 +233,7 @@ impl Core {
         match self.template().await {
             Ok((template, true)) if self.is_copied() => {
                 let mut line = BytesMut::new();
-                log::put_init(&mut line, template.init);
+                log_lines::put_init(&mut line, template.init);
                 self.log().write(&self.name, line.freeze());
             }
             Ok(_) => {}
@@ -309,9 +310,9 @@ impl Core {
         if let Err(BuildError::Init(error)) = &built {
             // An error of the module was logged by the runtime, with its trace.
             if error.trace.is_empty() {
-                log::put_line(&mut lines, format!("{}: {}", error.error_type, error.error_message).as_bytes());
+                log_lines::put_line(&mut lines, format!("{}: {}", error.error_type, error.error_message).as_bytes());
             }
-            log::put_phase_report(&mut lines, Phase::Init, began.elapsed(), &Failure::of_phase(error));
+            log_lines::put_phase_report(&mut lines, Phase::Init, began.elapsed(), &Failure::of_phase(error));
         }
         self.log().write(&self.name, lines.freeze());
         built
@@ -333,7 +334,7 @@ impl Core {
             }));
         }
         let line = format!("init phase cannot be shared, each environment loads the function itself: {reason}");
-        log::put_line(lines, line.as_bytes());
+        log_lines::put_line(lines, line.as_bytes());
         Ok(template)
     }
 
@@ -350,11 +351,11 @@ impl Core {
             tracing::warn!(function = %self.name, reason = %throttle, "throttled");
         } else {
             let mut lines = BytesMut::new();
-            log::put_start(&mut lines, id, &self.config.version);
+            log_lines::put_start(&mut lines, id, &self.config.version);
             let failure = put_failure(&mut lines, id, &outcome);
             let memory_mb = self.config.memory_mb;
             let report = Report { id, duration: Duration::ZERO, memory_mb, memory_used_mb: 0, start, failure };
-            log::put_end(&mut lines, &report);
+            log_lines::put_end(&mut lines, &report);
             written = lines.freeze();
             self.log().write(&self.name, written.clone());
         }

@@ -3,7 +3,8 @@
 
 use crate::channel::Channel;
 use crate::household::Household;
-use crate::log::{Log, put_line};
+use crate::log::Log;
+use crate::log_lines::put_line;
 use crate::parent::Handle;
 use crate::watch::{Memory, over_memory};
 use bytes::BytesMut;

@@ -20,6 +20,7 @@ mod invocation;
 mod key_values;
 mod leaving;
 mod log;
+mod log_lines;
 mod log_reader;
 mod manifest;
 mod network;

@@ -1,7 +1,7 @@
 //! What comes before a first invocation: its limit and the errors it ends with.
 //! `connection` and `template` wait for it.
 
-use crate::log::Start;
+use crate::log_lines::Start;
 use crate::template::BuildError;
 use environment::control::EXIT_OUT_OF_MEMORY;
 use environment::limits::{INIT_TIMEOUT, RESTORE_TIMEOUT};

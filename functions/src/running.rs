@@ -10,7 +10,7 @@ use crate::cpu::Clock;
 use crate::failure::{put_failure, put_stopped};
 use crate::function::Core;
 use crate::invocation::{Invocation, log_tail};
-use crate::log::{self, Report, Start};
+use crate::log_lines::{self, Report, Start};
 use crate::watch::{Effort, Watch};
 use bytes::{Bytes, BytesMut};
 use ended::{Ended, Turn, too_large};
@@ -79,9 +79,9 @@ impl Running {
             return Err(error);
         }
         let mut log = BytesMut::with_capacity(512);
-        log::put_start(&mut log, id, &core.config.version);
+        log_lines::put_start(&mut log, id, &core.config.version);
         for line in environment.idle_lines.drain(..) {
-            log::put_line(&mut log, &line);
+            log_lines::put_line(&mut log, &line);
         }
         environment.near.begin(environment.child.tasks());
         let started = Instant::now();
@@ -251,7 +251,7 @@ impl Active {
         self.spoke = true;
         self.logged_bytes += line.len();
         if self.logged_bytes <= LOG_BYTES_MAX * 2 {
-            log::put_line(&mut self.log, line);
+            log_lines::put_line(&mut self.log, line);
         }
         if self.log.len() > LOG_BYTES_HELD {
             self.flush_log();
@@ -369,7 +369,7 @@ impl Active {
         }
         let memory_mb = self.core.config.memory_mb;
         let report = Report { id: self.id, duration, memory_mb, memory_used_mb, start: self.start, failure };
-        log::put_end(&mut self.log, &report);
+        log_lines::put_end(&mut self.log, &report);
         self.flush_log();
         self.environment.report(&report, &ended.outcome);
         let Active { core, mut environment, id, start, log_tail, answer, .. } = *self;

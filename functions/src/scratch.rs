@@ -4,7 +4,8 @@
 //! until the bound is kept. Made by `functions`, told of environments by
 //! `creation`.
 
-use crate::log::{Log, put_line};
+use crate::log::Log;
+use crate::log_lines::put_line;
 use crate::parent::Handle;
 use bytes::BytesMut;
 use nix::sys::statvfs::statvfs;

@@ -2,7 +2,7 @@
 //! environments. Built by `function` and rebuilt when it ends.
 
 use crate::control::ControlSocket;
-use crate::log::put_line;
+use crate::log_lines::put_line;
 use crate::network::{Caller, Forks, NetworkGuard};
 use crate::parent::{Child, ForkError, Notices, Parent};
 use crate::phase::Phase;

@@ -1,13 +1,13 @@
 //! What runs for a request lies together in the programs: the lists that the linker places functions by have not
-//! fallen behind the code. `make layout` writes them.
+//! fallen behind the code. `make layout` writes them. Names with hashes are other ones with each compiler.
 
 use selvedge_tests::edge::program;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-/// Of what a list names.
-const THERE_MIN_PERCENT: usize = 75;
+/// Of what a list names; what another compiler puts into its callers has no name.
+const THERE_MIN_PERCENT: usize = 60;
 /// Where nearly all of those lie. The whole programs have ten and thirty times that.
 const SPAN_MAX: u64 = 2 * 1024 * 1024;
 
@@ -43,11 +43,21 @@ fn list(path: &str) -> String {
     fs::read_to_string(root.join(path)).expect("the list is there")
 }
 
+/// Of both kinds of Rust's names.
+fn has_hash(pattern: &str) -> bool {
+    let is_hash = |text: &str| {
+        text.split_once('E')
+            .is_some_and(|(hash, _)| hash.len() == 16 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()))
+    };
+    pattern.starts_with("_RN") || pattern.split("17h").skip(1).any(is_hash)
+}
+
 #[test]
 fn what_the_edge_runs_for_a_request_lies_together() {
     let list = list("cli/hot.ld");
     let patterns = list.lines().filter_map(|line| line.trim().strip_prefix("*(.text.")?.strip_suffix(')'));
-    let beginnings: Vec<&str> = patterns.map(|pattern| pattern.split('*').next().unwrap_or(pattern)).collect();
+    let lasting = patterns.filter(|pattern| !has_hash(pattern));
+    let beginnings: Vec<&str> = lasting.map(|pattern| pattern.split('*').next().unwrap_or(pattern)).collect();
     assert!(beginnings.len() > 500, "{}", beginnings.len());
     assert_together("selvedge", &beginnings);
 }

@@ -7,7 +7,7 @@ use crate::connection::{Environment, Forked};
 use crate::cpu::Pace;
 use crate::household::Household;
 use crate::leaving::Exit;
-use crate::log::{self, Failure, Start};
+use crate::log_lines::{self, Failure, Start};
 use crate::network::{Caller, Door};
 use crate::parent::{ForkError, Parent};
 use crate::phase::Phase;
@@ -149,7 +149,7 @@ impl Core {
         let mut lines = BytesMut::new();
         let ready = environment.ready(phase, self.config.memory_mb, &mut lines).await;
         if let Err(BuildError::Init(error) | BuildError::Restore(error)) = &ready {
-            log::put_phase_report(&mut lines, phase, began.elapsed(), &Failure::of_phase(error));
+            log_lines::put_phase_report(&mut lines, phase, began.elapsed(), &Failure::of_phase(error));
         }
         self.log().write(&self.name, lines.freeze());
         ready

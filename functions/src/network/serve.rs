@@ -7,7 +7,7 @@ use super::call::{self, Address, Call, Refused, Waiting};
 use super::door::Door;
 use super::notification::{News, Notification, receive};
 use super::own::Own;
-use crate::log::put_line;
+use crate::log_lines::put_line;
 use crate::parent::Calls;
 use crate::sys;
 use bytes::BytesMut;
